@@ -7,7 +7,7 @@ TESTED := .venv/.tested
 NODE := node_modules/.package-lock.json
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: start test check bench browser
+.PHONY: start test check types lint bench browser
 
 # The port is looked at before minutes of installing.
 start:
@@ -22,19 +22,25 @@ $(STARTER):
 test: $(TESTED) browser check
 	$(BIN)/python -m pytest tests/backend -n auto --dist loadfile
 	$(BIN)/python -m pytest tests/failures tests/e2e -m 'not starter and not pictures' -n auto --dist loadfile
-	$(BIN)/python -m pytest tests/e2e -m starter
+	$(BIN)/python -m pytest tests/e2e -m 'starter and not nightly'
 
+# What needs one core runs side by side, then the tests on all of them.
 check: $(TESTED) $(NODE)
+	@$(MAKE) --no-print-directory -j2 types lint
+	$(BIN)/python -m pytest tests/unit tests/contract -n auto
+
+types:
+	$(BIN)/mypy
+
+lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	node_modules/.bin/tsc --project .
 	node_modules/.bin/biome check --error-on-warnings app/browser
 	$(BIN)/python -m backend.contract.reference check
 	$(BIN)/python -m tests.architecture check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-	$(BIN)/python -m pytest tests/unit tests/contract -n auto
 
 bench: $(TESTED)
 	$(BIN)/python -m tests.bench start

@@ -1,6 +1,7 @@
 """`python -m app` (the same as `tuneboard webui`): read the options, serve until Ctrl-C."""
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -23,10 +24,11 @@ from app.settings import (
 from backend.contract.folders.home import prepare, saves
 from backend.contract.launching import launch
 from backend.contract.runs import run_folder
-from backend.contract.system import boundary
+from backend.contract.system import boundary, warm_child
 from backend.contract.texts.command_parser import CommandParser
 from backend.contract.texts.locales import DEFAULT_LANGUAGE, t
 from backend.contract.texts.problems import Problem, TuneboardError, UsageError
+from backend.contract.texts.terminal_text import drop_marks, help_language, reader_language
 
 POLL_SECONDS = 0.2
 
@@ -36,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = options(sys.argv[1:] if argv is None else argv)
         _quiet_gradio()
-        from app import server
+        gc.disable()  # until the page answers: it walked again and again through what stays
+        from app.web import server
 
         server.check(settings)
         prepare()
@@ -48,8 +51,9 @@ def main(argv: list[str] | None = None) -> int:
         finally:
             box.close()
     except TuneboardError as error:
+        lang = reader_language(sys.stderr)
         for problem in error.problems:
-            sys.stderr.write(problem.text() + "\n")
+            sys.stderr.write(drop_marks(problem.text(lang), lang) + "\n")
         return error.exit_code
     return 0
 
@@ -70,7 +74,7 @@ def webui_parser(environment: Mapping[str, str], lang: str = DEFAULT_LANGUAGE) -
 def options(argv: list[str]) -> Settings:
     """The settings from the options, else the environment, else the defaults."""
     environment = from_environment()
-    parsed = webui_parser(environment).parse(argv)
+    parsed = webui_parser(environment, help_language()).parse(argv)
     hosts = [*parsed.allowed_host, *environment.get("allowed_hosts", "").split(",")]
     paths = [*parsed.allowed_path, *environment.get("allowed_paths", "").split(os.pathsep)]
     if not parsed.port.isdigit() or not 1 <= int(parsed.port) <= 65_535:
@@ -104,16 +108,23 @@ def _quiet_gradio() -> None:
 def _serve(settings: Settings) -> None:
     import uvicorn
 
-    from app.server import config
+    from app.web.server import config
 
     class Announcing(uvicorn.Server):
-        """A server that prints the address of the page once it answers."""
+        """A server that prints the address of the page once it answers, and waits at its end for no
+        child that makes an answer."""
 
         async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
             await super().startup(sockets)  # type: ignore[arg-type]
+            gc.freeze()  # modules and the page stay as long as the process does
+            gc.enable()
             if self.started:
                 sys.stdout.write(t("webui.ready", url=settings.url + settings.root_path) + "\n")
                 sys.stdout.flush()
+
+        async def shutdown(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+            warm_child.close_all()
+            await super().shutdown(sockets)  # type: ignore[arg-type]
 
     server = Announcing(config(settings))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises it again at the end

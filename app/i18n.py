@@ -1,21 +1,23 @@
 """The texts of the page: which property of which component shows which key."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from backend.contract.texts.locales import DEFAULT_LANGUAGE, has, languages, t
+from backend.contract.texts.locales import DEFAULT_LANGUAGE, has, isolate, languages, t
 
 Said = TypeVar("Said")
 
 __all__ = [
     "DEFAULT_LANGUAGE",
+    "TextKeys",
     "Texts",
     "choices",
     "has",
     "in_all",
+    "isolate",
     "languages",
     "pick_language",
-    "say_in_all",
     "t",
 ]
 
@@ -77,9 +79,16 @@ def in_all(say_one: Callable[[str], Said]) -> dict[str, Said]:
     return {lang: say_one(lang) for lang in languages()}
 
 
-def say_in_all(keys: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The texts of these keys in each language, for a script that changes them by itself."""
-    return in_all(lambda lang: say(keys, lang))
+@dataclass(frozen=True)
+class TextKeys:
+    """Keys of texts that a script is told in the language of the page, and in another one once that
+    is chosen: one key, or keys by the names that the script has for them."""
+
+    keys: str | Mapping[str, Any]
+
+    def say(self, lang: str) -> Any:
+        """The texts in a language."""
+        return _translate("", self.keys, lang)
 
 
 def _translate(name: str, value: Any, lang: str) -> Any:

@@ -1,6 +1,7 @@
 """Problems and unexpected errors as texts of the page."""
 
 import logging
+import re
 import secrets
 import traceback
 from collections.abc import Sequence
@@ -16,11 +17,19 @@ logger = logging.getLogger(__name__)
 
 
 def problem_lines(problems: Sequence[Problem], lang: str) -> str:
-    """Problems as lines, each with the label of its argument."""
+    """Problems as lines, each with the label of its argument in place of its name."""
     return "\n".join(
-        f"{title_of(p.field, lang)}: {p.text(lang)}" if p.field in FIELDS else p.text(lang)
+        f"{title_of(p.field, lang)}: {_drop_name(p.text(lang), p.field)}"
+        if p.field in FIELDS
+        else p.text(lang)
         for p in problems
     )
+
+
+def _drop_name(text: str, field: str) -> str:
+    """The text without the name of the argument in parentheses at its end, which is for the command
+    line."""
+    return re.sub(rf"\s*[(（]{field}[)）](?=[.。]?$)", "", text)
 
 
 def title_of(field: str, lang: str) -> str:

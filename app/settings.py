@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.attempts import Network
 from backend.contract.launching.launch import OFF, STOP_RUNS
 from backend.contract.system.addresses import EVERY, is_loopback
 from backend.contract.texts.problems import Problem, UsageError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 GIB = 1024**3
 LOGIN, LOGIN_FILE = "TUNEBOARD_LOGIN", "TUNEBOARD_LOGIN_FILE"

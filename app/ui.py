@@ -1,6 +1,6 @@
 """Build the page: header, model bar, tabs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -9,6 +9,7 @@ from app.events import LANGUAGE_BOX
 from app.form.component import make_call, make_component
 from app.form.form import Form, Schemas
 from app.i18n import DEFAULT_LANGUAGE, Texts, languages, t
+from app.services.models import catalog
 from app.services.runs import runs
 from app.tabs import evaluate, export, recipes, train
 from app.tabs.chat import chat
@@ -17,8 +18,8 @@ from app.tabs.run import resume_panel
 from app.tabs.run import runs as run_list
 from app.tabs.shared import clock, model_bar
 from app.tabs.shared.context import Context
-from app.tabs.shared.deferring import defer
 from app.tabs.shared.keeping import Keeper
+from app.tabs.shared.wiring import QUIET
 from app.theme import HEAD, THEME
 from backend.contract.runs.run_folder import RunView
 
@@ -26,7 +27,20 @@ __all__ = ["HEAD", "THEME", "build"]
 
 FIRST = "train"  # the tab that is open at first
 TABS = (FIRST, "data", "recipes", "evaluate", "chat", "export", "runs")
-LANGUAGE_NAMES = {"en": "English", "zh": "中文"}
+LANGUAGE_NAMES = {
+    "ar": "العربية",
+    "de": "Deutsch",
+    "en": "English",
+    "es": "Español",
+    "fr": "Français",
+    "ja": "日本語",
+    "ko": "한국어",
+    "pt-BR": "Português (Brasil)",
+    "ru": "Русский",
+    "vi": "Tiếng Việt",
+    "zh": "中文",
+    "zh-Hant": "繁體中文",
+}
 
 
 def build(schemas: Schemas) -> gr.Blocks:
@@ -39,6 +53,8 @@ def build(schemas: Schemas) -> gr.Blocks:
     with gr.Blocks(
         title="Tuneboard", fill_width=True, analytics_enabled=False, delete_cache=(3600, 86_400)
     ) as page:
+        # First of all: it makes Gradio's application anew, of all components that are there.
+        page.queue(max_size=256, default_concurrency_limit=16, api_open=False)
         chosen, lang = _header(texts)
         news = clock.draw()
         bar = model_bar.build(schemas)
@@ -60,8 +76,7 @@ def build(schemas: Schemas) -> gr.Blocks:
                 listed = run_list.build(context)
         panels = [trained, chained, listed.panel]
         wire_test_half(evaluated)
-        _wire_results(context, panels, evaluated, exported["form"])
-        _wire_export(context, exported)
+        _wire_results(context, panels, evaluated, exported)
         resume_panel.wire_again(context, form, [*panels, listed.table])
         _wire_language(page, texts, chosen, lang)
         clock.wire(news, page.load, tabs)
@@ -83,7 +98,7 @@ def _header(texts: Texts) -> tuple[Any, Any]:
         gr.Markdown("# Tuneboard", elem_id="title")
         make_component("strip", "<p></p>", elem_id="hardware")
         chosen = gr.Dropdown(
-            choices=[(LANGUAGE_NAMES.get(name, name), name) for name in languages()],
+            choices=[(LANGUAGE_NAMES[name], name) for name in languages()],
             value=DEFAULT_LANGUAGE,
             filterable=False,
             show_label=False,
@@ -100,40 +115,30 @@ def _header(texts: Texts) -> tuple[Any, Any]:
     return chosen, lang
 
 
-def _wire_results(context: Context, panels: list[Any], evaluated: Form, exported: Form) -> None:
-    """Wire the buttons of a finished training to the tabs that use it, which are filled in."""
+def _wire_results(
+    context: Context, panels: list[Any], evaluated: Form, exported: dict[str, Any]
+) -> None:
+    """Wire the buttons of a finished run to the tabs that use its result, which are filled in."""
 
     def open_tab(tab: str, fill: Callable[[RunView], Any] | None = None) -> Callable[[str], Any]:
         def open_run(name: str) -> list[Any]:
             folder = runs.find_folder(name)
             if folder is None:
                 return [gr.skip()] * (3 if fill else 2)
-            filled = [fill(runs.view(folder))] if fill else []
-            return [gr.Tabs(selected=tab), chat.open_run(str(folder)), *filled]
+            view = runs.view(folder)
+            filled = [fill(view)] if fill else []
+            return [gr.Tabs(selected=tab), chat.open_run(catalog.result_folder(view)), *filled]
 
         return open_run
 
     outputs, quiet = [context.tabs, context.bar.box], {"api_visibility": "private"}
     evaluating = open_tab("evaluate", evaluate.fill)
     exporting = open_tab("export", export.fill)
-    for panel in panels:
+    for panel in [*panels, exported["panel"]]:
         panel.chat(open_tab("chat"), panel, outputs, **quiet)
+    for panel in panels:
         panel.evaluate(evaluating, panel, [*outputs, evaluated.box], **quiet)
-        panel.export(exporting, panel, [*outputs, exported.box], **quiet)
-
-
-def _wire_export(context: Context, exported: dict[str, Any]) -> None:
-    """Wire the button that opens an exported folder in Chat."""
-
-    def open_export(run: str, values: Any) -> list[Any]:
-        """The folder of the shown export; without one, the folder in the form."""
-        path = runs.find_folder(run) if run else None
-        known = runs.view(path).arguments if path else exported["form"].read_box(values)
-        return [gr.Tabs(selected="chat"), chat.open_run(str(known["export_dir"]))]
-
-    outputs = [context.tabs, context.bar.box]
-    box = exported["form"].box
-    exported["open"].click(open_export, [exported["panel"], box], outputs, api_visibility="private")
+        panel.export(exporting, panel, [*outputs, exported["form"].box], **quiet)
 
 
 def _wire_address(page: gr.Blocks, tabs: Any) -> None:
@@ -149,5 +154,43 @@ def _wire_language(page: gr.Blocks, texts: Texts, chosen: Any, lang: Any) -> Non
     chosen.change(None, chosen, None, js=make_call("language", "speak"), **quiet)
     parts = [lang, *texts.components]
     chosen.change(None, chosen, parts, js=make_call("schemas", "readTexts"), **quiet)
-    chosen.focus(None, None, None, js=make_call("schemas", "readOthers"), **quiet)
+    chosen.focus(None, None, None, js=make_call("schemas", "readLikely"), **quiet)
     chosen.input(None, chosen, None, js=make_call("language", "choose"), **quiet)
+
+
+def defer(page: gr.Blocks, first: str) -> None:
+    """Hide the kinds of components that only closed tabs show, until such a tab is opened.
+
+    Gradio (6.31) fetches the scripts of all visible components with the page, those of closed tabs,
+    too: an editor, tables and chats were half a megabyte that nobody had asked to see.
+
+    first  the id of the tab that is open at first
+    """
+    fetched = {block.get_block_name() for block, tab in _visible(page) if _is_open(tab, first)}
+    deferred: dict[gr.Tab, list[Any]] = {}
+    for block, tab in _visible(page):
+        if block.get_block_name() not in fetched:
+            deferred.setdefault(tab, []).append(block)
+    for tab, blocks in deferred.items():
+        for block in blocks:
+            block.visible = False
+        reveal = make_call("tabs", "reveal", tab.id, len(blocks))
+        tab.select(None, None, blocks, js=reveal, **QUIET)
+
+
+def _visible(page: gr.Blocks) -> Iterator[tuple[Any, Any]]:
+    """The page's components that are not hidden, each with its tab or None."""
+    for block in page.blocks.values():
+        if getattr(block, "visible", False) is True:
+            yield block, _tab_of(block)
+
+
+def _tab_of(block: Any) -> Any:
+    """The tab in which a component stands, None outside all of them."""
+    while block is not None and not isinstance(block, gr.Tab):
+        block = block.parent
+    return block
+
+
+def _is_open(tab: Any, first: str) -> bool:
+    return tab is None or tab.id == first

@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     except TuneboardError as error:
         from backend.model.checks import print_problems
 
-        if words[:1] == ["data"] and "--progress" in words:
+        if words[:1] in (["data"], ["models"]) and "--progress" in words:
             # The page reads it, and may speak another language.
             problems = [problem.to_json() for problem in error.problems]
             sys.stderr.write(json.dumps({"problems": problems}) + "\n")

@@ -1,9 +1,7 @@
 """The main path of a training run: data -> model -> stage -> train -> save."""
 
-import importlib
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +12,17 @@ from backend.contract.runs import metrics, run_folder
 from backend.contract.system.files import write_atomic
 from backend.contract.texts.problems import Problem
 from backend.data import prepare, templates
+from backend.estimate import checkpointing
 from backend.export import publishing
 from backend.model import adapters, load, reference, vocabulary
 from backend.model.side_files import SideFiles
 from backend.running import plots
 from backend.running.failures import Stopped
 from backend.running.report import Report
-from backend.training import arguments, checkpoints, resuming, scoring
+from backend.stages.table import stage_trainer
+from backend.training import arguments, checkpoints, precision, resuming, scoring
 from backend.training.callback import memory, stage_metrics
-
-STAGES = {
-    "pt": "pretrain.PretrainTrainer",
-    "sft": "sft.SftTrainer",
-    "rm": "reward.RewardTrainer",
-    "ppo": "ppo.PpoTrainer",
-    "dpo": "dpo.DpoTrainer",
-    "kto": "kto.KtoTrainer",
-    "grpo": "grpo.GrpoTrainer",
-    "rloo": "rloo.RlooTrainer",
-    "online_dpo": "online_dpo.OnlineDpoTrainer",
-    "distillation": "distillation.DistillationStage",
-}
-PREDICTING = ("pt", "sft")  # stages whose loss is that of the next token
+from backend.training.timing import Timing
 
 
 def run(values: Arguments, folder: Path) -> None:
@@ -45,6 +32,21 @@ def run(values: Arguments, folder: Path) -> None:
     (checkpoint and model are saved then, too).
     """
     report = Report(folder)
+    trainer, checkpoint, evaluated = make_trainer(values, folder, report)
+    timing = Timing.begin(trainer, evaluated)
+    trainer.run(checkpoint)
+    timing.keep(folder.name)
+    save(trainer, folder)
+    trainer.accelerator.wait_for_everyone()  # the first process to leave ends the others
+    if trainer.report_callback.stopped:
+        raise Stopped
+    if values.push_to_hub and report.writes:
+        _push(values, folder, report)
+
+
+def make_trainer(values: Arguments, folder: Path, report: Report) -> tuple[Any, Path | None, int]:
+    """The trainer of the stage with model and data, before its first step; the checkpoint that it
+    goes on from; and the number of rows of an evaluation. Raises TuneboardError."""
     report.phase("loading")
     checkpoint = checkpoints.choose(folder, values.resume_from_checkpoint, report)
     stage = stage_trainer(values.stage)
@@ -54,13 +56,15 @@ def run(values: Arguments, folder: Path) -> None:
         report.notice(notice)
     tokenizer = load.tokenizer(values)
     template = templates.load(values, tokenizer)
-    resolved = values.replace(template=template.name)
     report.phase("tokenizing")
+    resolved = values.replace(template=template.name)
     prepared = prepare.prepare_training(resolved, tokenizer, template, report)
     assert prepared.train is not None
     size = arguments.epoch_size(values, prepared.sizes()[0])
     place = resuming.resume_position(checkpoint, values, size, prepared.key, report)
     total = place.total if place else 0
+    open_values, values = values, precision.settle(values, checkpoint, report)
+    values = checkpointing.settle(values, prepared.train, checkpoint)
     made = stage.training_arguments
     args = arguments.build(values, folder, prepared.sizes(), report, total, made)
     arguments.assert_group(args)
@@ -74,7 +78,7 @@ def run(values: Arguments, folder: Path) -> None:
     if report.writes:
         adapters.keep_start(model, folder, values)
     trainer = stage(
-        values=resolved,
+        values=values.replace(template=template.name),
         report=report,
         side_files=SideFiles.of(values, tokenizer, template.name, template.answer_ends),
         model=stage.prepare_model(model, values),
@@ -84,28 +88,15 @@ def run(values: Arguments, folder: Path) -> None:
         eval_dataset=prepared.evaluation,
         place=place,
         data_key=prepared.key,
-        arguments=values,
+        arguments=open_values,
     )
-    trainer.run(checkpoint)
-    save(trainer, folder)
-    trainer.accelerator.wait_for_everyone()  # the first process to leave ends the others
-    if trainer.report_callback.stopped:
-        raise Stopped
-    if values.push_to_hub and report.writes:
-        _push(values, folder, report)
+    return trainer, checkpoint, prepared.sizes()[1]
 
 
 def _base_notices(values: Arguments) -> list[Problem]:
     """Adapters of the policy, the reference or the reward model that meet another base."""
     policy = load.base_notices(values)
     return policy + reference.base_notices(values) + scoring.base_notices(values)
-
-
-def stage_trainer(stage: str) -> Any:
-    """The trainer class of a stage; only that one's module is imported."""
-    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # its warning names a line of our code
-    module, name = STAGES[stage].split(".")
-    return getattr(importlib.import_module(f"backend.stages.{module}"), name)
 
 
 def save(trainer: Any, folder: Path) -> None:
@@ -165,7 +156,7 @@ def final_metrics(trainer: Any) -> dict[str, float]:
     evaluations = best if trainer.args.load_best_model_at_end and best else evaluated
     if evaluations:
         results["eval_loss"] = evaluations[-1]["eval_loss"]
-        if trainer.values.stage in PREDICTING:
+        if trainer.values.stage in adapters.PREDICTING:
             results["perplexity"] = math.exp(min(evaluations[-1]["eval_loss"], 700.0))
     logged = [row for row in state.log_history if "loss" in row]
     results |= stage_metrics({**(logged or [{}])[-1], **(evaluations or [{}])[-1]})

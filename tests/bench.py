@@ -1,5 +1,5 @@
-"""Benchmarks: `python -m tests.bench start|page|tryit|data|stream|readers|tokenize|ppo|vocab|
-vocab_small`.
+"""Benchmarks: `python -m tests.bench start|page|tryit|data|stream|readers|tokenize|ppo|predict|
+serve|vocab|vocab_small|train|dpo|merge|lists|look|growth|before`.
 
 start: the page's time to its first answer and its idle memory, against a bare Blocks page.
 page: the page in Chromium: its size, how soon it is usable, answers of the form, idle cost.
@@ -7,10 +7,19 @@ tryit: the run that the Try-it card starts, from launch to end.
 data: pages of data files of a gigabyte, or of as many as are named.
 stream: memory and pace of a run's data, prepared and streamed, at 1, 10 and 100 times the rows.
 readers: reading a JSON file of 200 MB, against json.load and datasets.load_dataset.
-tokenize: our pool and cache of tokenized rows, against datasets.map.
+tokenize: rows a second, from the file to tokens, against datasets.map and a hand-written floor:
+[rounds, rows] [--rival VENV], where VENV has LLaMA-Factory.
 ppo: peak memory of PPO with a shared base, against SFT of the same LoRA.
+predict: answers to rows with an adapter, against plain loops over generate: [rows, tokens, rounds].
+serve: streams of `tuneboard api` at once, against plain generate: [tokens, rounds].
 vocab: new pieces for Chinese, and pre-training with them, against the old vocabulary, of reviews.
 vocab_small: the same of a tenth as much text.
+train, dpo, merge: whole commands with their defaults, against hand-written floors (of so many
+rounds, else three); on a GPU where there is one.
+lists: ten thousand runs, or as many as are named: a tick, and the list in Chromium.
+look: the first answer about a run of 100 and of 100,000 rows, and later ones; pages of data files.
+growth: cost against size, of data files, metrics and runs, with the fitted exponent.
+before: cold start, idle memory, the command's start and the pace of rows, against the COMMIT named.
 """
 
 import os
@@ -30,9 +39,11 @@ from app.services.models.catalog import STARTER
 from app.services.page.presets import TRY_IT
 from backend.contract.arguments.command import Command
 from backend.contract.runs import metrics
-from tests import bench_data, bench_page
+from tests import bench_answers, bench_data, bench_lists, bench_page
+from tests.bench_before import before
 from tests.bench_ppo import ppo
 from tests.bench_readers import readers
+from tests.bench_speed import dpo, merge, train
 from tests.bench_stream import stream
 from tests.bench_tokenize import tokenize
 from tests.bench_vocab import vocab, vocab_small
@@ -140,13 +151,30 @@ BENCHES = {
     "readers": readers,
     "tokenize": tokenize,
     "ppo": ppo,
+    "predict": bench_answers.predict,
+    "serve": bench_answers.serve,
     "vocab": vocab,
     "vocab_small": vocab_small,
+    "train": train,
+    "dpo": dpo,
+    "merge": merge,
+    "lists": lambda count=10_000: bench_lists.lists(free_port(), count),
+    "look": lambda rounds=3: bench_lists.look(free_port(), rounds),
+    "growth": bench_lists.growth,
 }
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1] not in BENCHES:
+    if len(sys.argv) < 2 or sys.argv[1] not in {*BENCHES, "before"}:
         raise SystemExit(
-            f"usage: python -m tests.bench {'|'.join(BENCHES)} (data: [gigabytes], vocab: [steps])"
+            f"usage: python -m tests.bench {'|'.join(BENCHES)}|before COMMIT"
+            " (data: [gigabytes], vocab: [steps])"
         )
-    BENCHES[sys.argv[1]](*map(float, sys.argv[2:]))
+    words, options = sys.argv[2:], {}
+    if "--rival" in words:
+        at = words.index("--rival")
+        options["rival"] = words.pop(at + 1)
+        words.pop(at)
+    if sys.argv[1] == "before":
+        before(words[0], measure, free_port)
+    else:
+        BENCHES[sys.argv[1]](*map(float, words), **options)

@@ -15,13 +15,13 @@ LOOK = """
 import json, os, sys, time
 from pathlib import Path
 import psutil
-from backend import datafiles
+from backend.datafiles import reading
 from backend.datafiles import index
 index.ensure = lambda files: None
 path, start = Path(sys.argv[1]), int(sys.argv[2])
 before = psutil.Process().memory_info().rss
 began = time.perf_counter()
-rows = datafiles.page(path, start, 10).rows
+rows = reading.page(path, start, 10).rows
 seconds = time.perf_counter() - began
 print(json.dumps([seconds, (psutil.Process().memory_info().rss - before) / 2**20, len(rows)]))
 """

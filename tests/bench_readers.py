@@ -15,7 +15,7 @@ import resource, sys, time
 from pathlib import Path
 how, path = sys.argv[1], Path("rows" + sys.argv[2])
 if how == "ours":
-    from backend import datafiles
+    from backend.datafiles import reading
 elif how == "datasets":
     import datasets
 else:
@@ -23,7 +23,7 @@ else:
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 begin = time.perf_counter()
 if how == "ours":
-    seen = datafiles.rows(path)
+    seen = reading.rows(path)
 elif how == "datasets":
     seen = iter(datasets.load_dataset("json", data_files=str(path), split="train"))
 elif path.suffix == ".json":

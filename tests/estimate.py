@@ -243,13 +243,15 @@ def predict(values: dict[str, Any]) -> Any:
     """The estimate of a case, as `tuneboard estimate` gives it."""
     from backend.contract.arguments.arguments import parse, resolve
     from backend.contract.texts.problems import errors
-    from backend.estimate.command import measure_lengths
+    from backend.data import lengths, templates
     from backend.estimate.estimate import estimate
+    from backend.model import load
 
     parsed, problems = parse(values, "train")
     assert not errors(problems), problems
     resolved = resolve(parsed)
-    return estimate(resolved, measure_lengths(resolved, exact=True))
+    template = templates.load(resolved, load.tokenizer(resolved))
+    return estimate(resolved, lengths.measure(resolved, template, exact=True))
 
 
 def train(values: dict[str, Any], home: Path, name: str) -> int:

@@ -2,15 +2,17 @@
 /** A press of a button of Gradio's, answered at once: updates of the button, the box below it, and its offers. */
 
 import { language } from "./language.js";
+import { readParts } from "./mount.js";
 
 /** @param {object} changes */
 const update = (changes) => ({ __type__: "update", ...changes });
 
 /**
  * It was heard.
- * @param {Record<string, string>} words  by language
+ * @param {string} place  of what is said
  */
-export function hear(words) {
+export async function hear(place) {
+  const { heard: words } = (await readParts())[place];
   const heard = update({ value: words[language()], visible: true });
   return [update({ interactive: false }), heard, update({ visible: false })];
 }

@@ -9,7 +9,7 @@
 const listeners = new Map();
 /** @type {Map<string, News>} */
 const judgements = new Map();
-/** @type {Map<string, Values>} */
+/** @type {Map<string, Extract<News, { kind: "values" }>>} */
 const known = new Map();
 
 /**
@@ -32,7 +32,7 @@ export function subscribe(form, owner, hear) {
  */
 export function publish(form, news) {
   if (news.kind === "judged") judgements.set(form, news);
-  if (news.kind === "values") known.set(form, news.values);
+  if (news.kind === "values") known.set(form, news);
   for (const listener of listeners.get(form) ?? []) {
     if (listener.owner.isConnected) listener.hear(news);
     else listeners.get(form)?.delete(listener);
@@ -45,5 +45,23 @@ export function publish(form, news) {
  * @returns {Values}
  */
 export function valuesOf(form) {
-  return known.get(form) ?? {};
+  return known.get(form)?.values ?? {};
+}
+
+/**
+ * Those of the values that a form holds that follow from the number of rows.
+ * @param {string} form
+ * @returns {Values}
+ */
+export function followedOf(form) {
+  return known.get(form)?.followed ?? {};
+}
+
+/**
+ * The fields of a form that somebody has set although their values could follow from the rows.
+ * @param {string} form
+ * @returns {string[]}
+ */
+export function ownOf(form) {
+  return known.get(form)?.own ?? [];
 }

@@ -96,22 +96,36 @@ function makeSwitch(id, changed) {
  */
 function makeSelect(id, changed) {
   const select = make("select", { id, class: "form-box" });
-  const hold = (/** @type {string} */ value) => {
-    const known = [...select.options].some((option) => option.value === value);
-    if (!known) select.append(make("option", { value }, value));
-    select.value = value;
+  /** @type {Map<string, HTMLOptionElement>} */
+  const options = new Map();
+  /** One that is there stays: making all anew took most of a change of language. @param {string} value */
+  const find = (value) => {
+    const option = options.get(value) ?? make("option", { value }, value);
+    options.set(value, option);
+    return option;
   };
   select.addEventListener("change", () => changed(true));
   return {
     root: select,
     target: select,
     get: () => select.value,
-    set: (raw) => hold(String(raw)),
+    set: (raw) => {
+      const option = find(String(raw));
+      if (option.parentElement !== select) select.append(option);
+      option.selected = true;
+    },
     setTexts: (field) => {
-      const [value, isHeld] = [select.value, select.options.length > 0];
-      const options = field.choices.map(([each, text]) => make("option", { value: each }, text));
-      select.replaceChildren(...options);
-      if (isHeld) hold(value);
+      const [held] = select.selectedOptions;
+      const choices = field.choices.map(([value, text]) => {
+        const option = find(value);
+        setText(option, text);
+        return option;
+      });
+      const wanted = held && !choices.includes(held) ? [...choices, held] : choices;
+      const isSame = wanted.every((option, at) => option === select.options[at]);
+      if (isSame && wanted.length === select.options.length) return;
+      select.replaceChildren(...wanted);
+      if (held) held.selected = true;
     },
   };
 }

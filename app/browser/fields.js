@@ -33,6 +33,8 @@ export class Field {
   isApplied = true;
   /** @type {Raw | undefined} What was put there for the person, as the name of the next run is. */
   suggested;
+  /** Whether its value follows from the number of rows. */
+  isFollowing = false;
   /** @type {Remark["level"] | undefined} What there is to say of it, whether or not it is shown. */
   level;
   #data;

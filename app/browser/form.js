@@ -9,6 +9,7 @@ import { Field } from "./fields.js";
 import { Help } from "./help.js";
 import { language, onLanguage } from "./language.js";
 import { Modes } from "./modes.js";
+import { Proposals } from "./proposals.js";
 import { askLatest, debounce } from "./requests.js";
 import { readSchema } from "./schemas.js";
 import { Sections } from "./sections.js";
@@ -17,12 +18,15 @@ import { showBar } from "./tabs.js";
 
 /** @typedef {import("./types").Failure} Failure */
 /** @typedef {import("./types").FormData} Data */
+/** @typedef {import("./types").Followed} Followed */
 /** @typedef {import("./types").Group} Group */
 /** @typedef {import("./types").Judgement} Judgement */
 /** @typedef {import("./types").News} News */
 /** @typedef {import("./types").Schema} Schema */
 /** @typedef {import("./types").Values} Values */
 /** @typedef {import("./types").Mounted<Values, Data>} Mounted */
+/** @typedef {import("./proposals.js").State} State */
+/** @typedef {{ values: Values, state: State }} Before */
 
 const JUDGE_MS = 25; // less than between two letters; a paste or a choice comes at once
 
@@ -45,18 +49,18 @@ class Form {
   #fields = new Map();
   #sections;
   #modes;
+  #proposals;
   /** @type {Values} */
   #values;
-  /** @type {Values | undefined} What stood there before Defaults was pressed. */
+  /** @type {Before | undefined} What stood there before Defaults was pressed. */
   #before;
   /** @type {Judgement | Failure} */
   #judgement = { ok: false };
   #isPressed = false;
   #askSoon;
   #ask;
-  /** @type {Values} What stands in fields in which nothing was typed. */
-  #put = {};
   #isDue = false; // whether a judgement is to be asked for once the form is seen
+  #isComing = false; // whether another one is about to be asked for
   #isEdited = false; // whether that is of other values, not only in another language
 
   /**
@@ -71,13 +75,23 @@ class Form {
     this.#sections = new Sections(element, data.prefix, schema, this.#fields);
     this.#sections.setTexts(schema);
     this.#modes = this.#makeModes();
+    this.#proposals = this.#makeProposals();
+    let question = "";
     this.#ask = askLatest(
-      () => mounted.server.judge(this.#question()),
-      (answer) => this.#judge(answer),
+      () => {
+        this.#isComing = false;
+        question = JSON.stringify(this.#question());
+        return mounted.server.judge(this.#question());
+      },
+      (answer) => {
+        if (this.#isComing) return; // a Start that waits is not for this answer
+        this.#judge(answer, question === JSON.stringify(this.#question()));
+      },
     );
     this.#askSoon = debounce(JUDGE_MS, this.#ask);
     const kept = restore(data.form, schema);
     this.#values = { ...this.#defaults(), ...kept, ...props.value };
+    this.#proposals.claim(Object.keys({ ...kept, ...props.value }));
     Object.assign(this.#values, openedFields(data.address, schema));
     this.#show();
     this.#listen();
@@ -119,6 +133,14 @@ class Form {
     return modes;
   }
 
+  #makeProposals() {
+    const { following, prefix } = this.#mounted.data;
+    const proposals = new Proposals(following, `${prefix}follow-back`, () => this.#dismiss());
+    const [first] = following.flatMap((name) => this.#fields.get(name) ?? []);
+    if (first) this.#sections.introduce(first, proposals.root);
+    return proposals;
+  }
+
   /**
    * What a field is, with the options that another field holds.
    * @param {string} name
@@ -144,6 +166,16 @@ class Form {
       });
     }
     new IntersectionObserver(() => this.#askIfSeen()).observe(element);
+    for (const name of data.following) {
+      this.#fields.get(name)?.root.addEventListener("focusout", () => this.#catchUp());
+    }
+  }
+
+  /** What was left out while somebody might have typed is asked for once more. */
+  #catchUp() {
+    if (!this.#proposals.isLate) return;
+    this.#isDue = this.#isJudge;
+    this.#askIfSeen();
   }
 
   /** @param {News} news */
@@ -151,12 +183,21 @@ class Form {
     if (news.kind === "pressed") this.#press();
     if (news.kind === "missing") this.#reveal(news.name);
     if (news.kind === "started") this.#takeBack();
+    if (news.kind === "change") this.#change(this.#pickOwn(news.values), news.free ?? []);
     const { bar } = this.#mounted.data;
-    if (bar && (news.kind === "pressed" || news.kind === "missing")) publish(bar, news);
+    if (bar && ["pressed", "missing", "change"].includes(news.kind)) publish(bar, news);
     if (!this.#isJudge && news.kind === "judged") {
       this.#judgement = news.judgement;
       this.#remark();
     }
+  }
+
+  /**
+   * Those of some values that fields of its own hold.
+   * @param {Values} values
+   */
+  #pickOwn(values) {
+    return Object.fromEntries(Object.entries(values).filter(([name]) => this.#fields.has(name)));
   }
 
   /** Whether it is judged by itself: a bar is by the forms that it belongs to. */
@@ -171,6 +212,7 @@ class Form {
   #take(name) {
     const field = this.#fields.get(name);
     if (!field) return;
+    this.#proposals.claim([name]);
     this.#values = { ...this.#values, [name]: field.value };
     if (!this.#isJudge) this.#acquit(name);
     this.#forget();
@@ -196,25 +238,26 @@ class Form {
   }
 
   #reset() {
-    const before = this.#values;
-    this.#change(this.#defaults());
+    const before = { values: this.#values, state: this.#proposals.state };
+    this.#replace(this.#defaults());
     this.#before = before;
     this.#modes.offerUndo(true);
     this.#modes.update();
   }
 
   #undo() {
-    if (this.#before) this.#change(this.#before);
+    if (this.#before) this.#replace(this.#before.values, this.#before.state);
   }
 
   /**
    * Put other values into all fields.
    * @param {Values} values
+   * @param {State} [state]  whose they are; nobody's without
    */
-  #change(values) {
+  #replace(values, state) {
     for (const field of this.#fields.values()) field.isTouched = false;
+    this.#proposals.reset(state);
     this.#values = values;
-    this.#put = {};
     this.#forget();
     this.#show();
     this.#follow();
@@ -222,12 +265,28 @@ class Form {
   }
 
   /**
-   * Python has changed values: what it has put there is nobody's fault yet.
+   * Python has changed values. All of them are arguments as somebody wrote them, defaults included;
+   * a few that are put back to their defaults are nobody's any more.
    * @param {Values} values
    */
   #fill(values) {
     const fresh = { ...this.#values, ...values };
     if (JSON.stringify(fresh) === JSON.stringify(this.#values)) return;
+    const defaults = this.#defaults();
+    const names = Object.keys(values);
+    const isWhole = names.length === this.#fields.size;
+    this.#change(values, isWhole ? [] : names.filter((name) => values[name] === defaults[name]));
+  }
+
+  /**
+   * Put in values that did not come from its own fields: they are nobody's fault yet.
+   * @param {Values} values
+   * @param {string[]} free  those of the fields that nobody has set then
+   */
+  #change(values, free) {
+    const fresh = { ...this.#values, ...values };
+    this.#proposals.claim(Object.keys(values));
+    this.#proposals.release(free);
     for (const [name, field] of this.#fields) {
       if (JSON.stringify(fresh[name]) !== JSON.stringify(this.#values[name])) {
         field.isTouched = false;
@@ -243,7 +302,8 @@ class Form {
   #show() {
     for (const [name, field] of this.#fields) {
       if (this.#schema.fields[name].source) field.setTexts(this.#data(name), this.#schema.words);
-      field.suggested = this.#put[name];
+      field.suggested = this.#proposals.suggested[name];
+      field.isFollowing = this.#proposals.isFollowed(name, this.#values[name]);
       field.value = this.#values[name];
     }
   }
@@ -255,10 +315,21 @@ class Form {
     if (JSON.stringify(held) !== JSON.stringify(this.#values)) {
       props.value = { ...this.#values };
     }
-    keep(data.form, this.#schema, this.#typed());
+    const typed = this.#proposals.pickTyped(this.#values);
+    keep(data.form, this.#schema, typed, this.#proposals.own);
     writeFields(data.address, this.#schema, this.#values);
     this.#adapt();
-    publish(data.form, { kind: "values", values: this.#values });
+    this.#tell();
+  }
+
+  /** Tell others what it holds, and what of it is nobody's own. */
+  #tell() {
+    publish(this.#mounted.data.form, {
+      kind: "values",
+      values: this.#values,
+      followed: this.#proposals.pick(this.#values),
+      own: this.#proposals.own,
+    });
   }
 
   /**
@@ -298,6 +369,7 @@ class Form {
     this.#isDue = false;
     publish(this.#mounted.data.form, { kind: "asked", isEdited: this.#isEdited });
     this.#isEdited = false;
+    this.#isComing = true;
     this.#askSoon();
   }
 
@@ -306,47 +378,73 @@ class Form {
   }
 
   #question() {
-    return { values: this.#all(), put: this.#put, lang: language() };
-  }
-
-  /** The values without those that nobody typed. */
-  #typed() {
-    const typed = Object.entries(this.#values).filter(([name, raw]) => this.#put[name] !== raw);
-    return Object.fromEntries(typed);
+    const { suggested, own } = this.#proposals;
+    const followed = this.#proposals.pick(this.#values);
+    return { values: this.#all(), put: suggested, followed, own, lang: language() };
   }
 
   /**
-   * Put values into fields in which nothing is typed: into empty ones, and in place of others that
-   * were put there.
+   * Put values into fields in which nothing is typed.
    * @param {Values} values
    */
   #suggest(values) {
-    const fresh = Object.entries(values).filter(([name, value]) => {
-      const isEdited = this.#fields.get(name)?.root.contains(document.activeElement);
-      const held = this.#values[name];
-      return (held === "" || held === this.#put[name]) && held !== value && !isEdited;
-    });
-    if (!fresh.length) return;
-    this.#put = { ...this.#put, ...Object.fromEntries(fresh) };
-    this.#values = { ...this.#values, ...Object.fromEntries(fresh) };
+    this.#put(this.#proposals.suggest(values, this.#values, this.#hasFocus));
+  }
+
+  /** Whether somebody may be about to type into a field. @param {string} name */
+  #hasFocus = (name) => this.#fields.get(name)?.root.contains(document.activeElement) ?? false;
+
+  /**
+   * Put in what follows from the number of rows; the command that came with it holds it already.
+   * @param {Followed | undefined} followed
+   */
+  #renew(followed) {
+    const defaults = this.#defaults();
+    const fresh = this.#proposals.follow(followed, this.#values, defaults, this.#hasFocus);
+    if (!this.#put(fresh)) return;
+    this.#sections.update();
+    this.#tell();
+  }
+
+  /**
+   * Put in values that nobody typed, if there are any.
+   * @param {Values} fresh
+   */
+  #put(fresh) {
+    if (!Object.keys(fresh).length) return false;
+    this.#values = { ...this.#values, ...fresh };
     this.#mounted.props.value = { ...this.#values };
     this.#show();
+    return true;
+  }
+
+  /** The defaults are wanted in place of what follows from the number of rows. */
+  #dismiss() {
+    const names = Object.keys(this.#proposals.pick(this.#values));
+    const defaults = this.#defaults();
+    this.#change(Object.fromEntries(names.map((name) => [name, defaults[name]])), []);
+    this.#fields.get(names[0])?.focus();
   }
 
   /** A run was started: the next one has another name. */
   #takeBack() {
-    for (const name of Object.keys(this.#put)) this.#values = { ...this.#values, [name]: "" };
-    this.#put = {};
+    const names = Object.keys(this.#proposals.suggested);
+    this.#values = { ...this.#values, ...Object.fromEntries(names.map((name) => [name, ""])) };
+    this.#proposals.suggested = {};
     this.#show();
     this.#follow();
   }
 
-  /** @param {Judgement | Failure | undefined} answer */
-  #judge(answer) {
+  /**
+   * @param {Judgement | Failure | undefined} answer
+   * @param {boolean} isNew  whether it is of the values that stand there now
+   */
+  #judge(answer, isNew) {
     this.#judgement = answer ?? { ok: false };
-    this.#remark();
     const { form, bar } = this.#mounted.data;
+    if (answer?.ok && isNew) this.#renew(answer.follow);
     if (answer?.ok && answer.put) this.#suggest(answer.put);
+    this.#remark();
     for (const name of bar ? [form, bar] : [form]) {
       publish(name, { kind: "judged", judgement: this.#judgement });
     }

@@ -3,8 +3,10 @@
 
 import { publish, subscribe } from "./channel.js";
 import { copyText } from "./clipboard.js";
+import { Course } from "./course.js";
 import { loadStyle, make, setText } from "./dom.js";
 import { language, onLanguage } from "./language.js";
+import { Memory } from "./memory.js";
 import { subscribe as hearNews } from "./news.js";
 
 /** @typedef {import("./types").Failure} Failure */
@@ -54,6 +56,10 @@ class Launch {
     this.#parts.copy.addEventListener("click", () => this.#copy());
     onLanguage(element, () => this.#show());
     watch("value", () => this.#answer());
+    if (data.memory) {
+      new Memory(mounted, this.#parts.memory);
+      new Course(mounted, this.#parts.course);
+    }
     subscribe(data.form, element, (news) => this.#hear(news));
     hearNews("runs", (stamp) => this.#lookAgain(stamp));
     this.#answer();
@@ -132,7 +138,7 @@ class Launch {
     clearTimeout(this.#timer);
     if (props.value?.state === "heard") {
       this.#timer = setTimeout(() => {
-        props.value = { ...IDLE, state: "refused", texts: this.#lost };
+        props.value = { ...IDLE, state: "refused" };
         this.#show();
       }, LOST_MS);
     }
@@ -153,7 +159,7 @@ class Launch {
     start.classList.toggle("launch-ready", judgement?.startable === true && !isHeard);
     setText(start, isHeard ? words.heard : words.start);
     setText(missing, judgement ? judgement.missing : (this.#failure ?? ""));
-    setText(answer, value?.texts[language()] ?? "");
+    setText(answer, value?.texts[language()] ?? (value?.state === "refused" ? words.lost : ""));
     answer.classList.toggle("launch-refused", value?.state === "refused");
     offers.hidden = !value?.offers;
     for (const offer of offers.querySelectorAll("button")) {
@@ -172,12 +178,6 @@ class Launch {
 
   get #words() {
     return this.#mounted.data.words[language()];
-  }
-
-  /** That there was no answer, by language. */
-  get #lost() {
-    const words = Object.entries(this.#mounted.data.words);
-    return Object.fromEntries(words.map(([lang, { lost }]) => [lang, lost]));
   }
 
   /** Why the values could not be judged. */
@@ -229,9 +229,11 @@ function draw(element, prefix) {
   const first = make("div", { class: "launch-first" }, start, missing);
   const box = /** @type {HTMLElement} */ (element.querySelector(".launch"));
   const bar = make("div", { class: "launch-bar" }, first, answer, offers);
-  box.append(bar, problems.root, command.root);
+  const memory = make("section", { id: `${prefix}memory`, class: "memory", hidden: true });
+  const course = make("section", { id: `${prefix}course`, class: "course", hidden: true });
+  box.append(bar, course, memory, problems.root, command.root);
   new ResizeObserver(() => leaveRoom(bar)).observe(bar);
-  return { start, missing, answer, offers, problems, command, copy };
+  return { start, missing, answer, offers, course, memory, problems, command, copy };
 }
 
 /** @type {Map<HTMLElement, number>} */

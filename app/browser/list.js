@@ -1,8 +1,10 @@
 // @ts-check
 /** A list of things: what each is, its state as a pill, and what can be done with it in its row. */
 
-import { loadStyle, make, setText } from "./dom.js";
+import { loadStyle, setText } from "./dom.js";
 import { language, onLanguage } from "./language.js";
+import { draw, drawEmpty, drawTitles, markOrder, place } from "./list_parts.js";
+import { filter, merge, sort } from "./list_rows.js";
 import { subscribe } from "./news.js";
 import { askLatest } from "./requests.js";
 import { ListItem } from "./rows.js";
@@ -10,10 +12,13 @@ import { ListItem } from "./rows.js";
 /** @typedef {import("./types").Failure} Failure */
 /** @typedef {import("./types").ListAction} Action */
 /** @typedef {import("./types").ListData} Data */
+/** @typedef {import("./types").ListOrder} Order */
 /** @typedef {import("./types").ListRow} RowData */
 /** @typedef {import("./types").ListServer} Server */
 /** @typedef {import("./types").ListView} View */
 /** @typedef {import("./types").Mounted<string, Data, Server>} Mounted */
+
+const STEP = 100; // rows that are drawn, and more each time that their end comes near
 
 /** @type {Map<string, { place: string, refresh?: () => void }>} where the things of a list lie */
 const places = new Map();
@@ -42,11 +47,22 @@ export async function mount(mounted) {
 class List {
   #mounted;
   #parts;
-  /** @type {Map<string, ListItem>} */
-  #rows = new Map();
+  /** @type {RowData[]} all, as the server gives them */
+  #rows = [];
+  /** @type {Map<string, RowData>} */
+  #byKey = new Map();
+  /** @type {RowData[]} those that the filter leaves, in the order of the list */
+  #shown = [];
+  /** @type {Map<string, ListItem>} those of them that are drawn: the upper ones */
+  #items = new Map();
+  #limit = STEP;
+  /** @type {Order | undefined} */
+  #order;
   /** @type {View | undefined} */
   #view;
   #ask;
+  #cursor = ""; // of the last answer that holds all rows
+  #isPart = false; // whether only the first rows are here, and the others asked for
   /** @type {Record<string, string>} What was said to the last action, by language. */
   #words = {};
   #isDue = true; // whether it is to be read once it is seen
@@ -58,19 +74,20 @@ class List {
     this.#mounted = mounted;
     this.#parts = draw(element, data);
     const place = places.get(data.prefix)?.place ?? data.place;
-    places.set(data.prefix, { place, refresh: () => this.#refresh() });
+    places.set(data.prefix, { place, refresh: () => this.#restart() });
     this.#ask = askLatest(
-      () => server.read(this.#question()),
+      () => server.read({ ...this.#question(), cursor: this.#cursor, first: !this.#isPart }),
       (answer) => this.#take(answer),
     );
-    this.#parts.filter.addEventListener("input", () => this.#filter());
+    this.#parts.input.addEventListener("input", () => this.#arrange());
+    this.#parts.scroll.addEventListener("scroll", () => this.#drawMore());
     this.#parts.empty.begin.addEventListener("click", () => {
       if (this.#view?.begin) mounted.trigger(this.#view.begin.name);
     });
     for (const name of data.news) this.#hear(name);
     onLanguage(element, () => {
       setText(this.#parts.note, this.#words[language()] ?? "");
-      this.#refresh();
+      this.#restart();
     });
     watch("value", () => this.#follow());
     new IntersectionObserver(() => this.#askIfSeen()).observe(element);
@@ -94,6 +111,13 @@ class List {
     return { lang: language(), place: places.get(prefix)?.place ?? place };
   }
 
+  /** Read all rows: they are others, or in other words. */
+  #restart() {
+    this.#cursor = "";
+    this.#isPart = false;
+    this.#refresh();
+  }
+
   #refresh() {
     this.#isDue = true;
     this.#askIfSeen();
@@ -108,7 +132,7 @@ class List {
   /** Python has chosen another row, which may be a new one. */
   #follow() {
     const { value } = this.#mounted.props;
-    if (value && !this.#rows.has(value)) this.#refresh();
+    if (value && !this.#byKey.has(value)) this.#refresh();
     this.#mark();
     this.#isHidden = true;
     this.#reveal();
@@ -116,9 +140,13 @@ class List {
 
   /** Bring the chosen row into sight inside the list; the page itself stays where it is. */
   #reveal() {
+    if (!this.#isHidden) return;
     const { scroll, head } = this.#parts;
-    const row = this.#rows.get(this.#mounted.props.value ?? "")?.root;
-    if (!this.#isHidden || !row?.isConnected) return;
+    const key = this.#mounted.props.value ?? "";
+    const at = this.#shown.findIndex((row) => row.key === key);
+    if (at >= this.#limit) this.#draw(at + STEP);
+    const row = this.#items.get(key)?.root;
+    if (!row?.isConnected) return;
     this.#isHidden = false;
     const [inside, outside] = [row.getBoundingClientRect(), scroll.getBoundingClientRect()];
     const top = outside.top + head.getBoundingClientRect().height;
@@ -133,28 +161,25 @@ class List {
       return;
     }
     this.#view = answer;
+    this.#rows = merge(this.#rows, answer);
+    this.#byKey = new Map(this.#rows.map((row) => [row.key, row]));
+    this.#cursor = answer.cursor;
+    this.#isPart = !answer.cursor;
     this.#show(answer);
+    if (this.#isPart) this.#ask();
   }
 
   /** @param {View} view */
   #show(view) {
-    const { input, table, head, empty } = this.#parts;
+    const { filter, input, table, head, empty } = this.#parts;
+    const { label, filtered } = this.#mounted.data;
     input.setAttribute("aria-label", view.words.filter);
     input.placeholder = view.words.filter;
-    table.setAttribute("aria-label", this.#mounted.data.label[language()]);
-    const titles = view.columns.map((title, at) =>
-      make("th", { scope: "col", class: view.numbers.includes(at) ? "list-number" : "" }, title),
-    );
-    head.replaceChildren(...titles, make("th"));
-    const rows = view.rows.map((data) => this.#row(data));
-    this.#rows = new Map(rows.map((row, at) => [view.rows[at].key, row]));
-    for (const [at, row] of rows.entries()) row.set(view.rows[at], view);
-    const isEmpty = !rows.length;
-    setText(empty.words, isEmpty ? view.empty : "");
-    setText(empty.begin, view.begin?.text ?? "");
-    empty.begin.hidden = !view.begin;
-    empty.root.hidden = !isEmpty || !view.empty;
-    this.#filter();
+    table.setAttribute("aria-label", label[language()]);
+    drawTitles(head, view, filtered ? (column) => this.#sortBy(column) : undefined);
+    drawEmpty(empty, view, !this.#rows.length);
+    filter.hidden = !this.#rows.length || !filtered;
+    this.#arrange(this.#limit);
     this.#fit();
     this.#settle();
     this.#reveal();
@@ -163,19 +188,11 @@ class List {
   /** A choice of what is gone ends; where one is always chosen, it is the first. */
   #settle() {
     const { props, data } = this.#mounted;
-    const isGone = !this.#isDue && props.value && !this.#rows.has(props.value);
+    const isGone = !this.#isDue && !this.#isPart && props.value && !this.#byKey.has(props.value);
     if (isGone) props.value = "";
-    const [first] = this.#rows.keys();
-    if (data.first && !props.value && first !== undefined) props.value = first;
+    const [first] = this.#rows;
+    if (data.first && !props.value && first) props.value = first.key;
     this.#mark();
-  }
-
-  /** @param {RowData} data */
-  #row({ key }) {
-    return (
-      this.#rows.get(key) ??
-      new ListItem({ choose: () => this.#choose(key), act: (action) => this.#act(action, key) })
-    );
   }
 
   /** Rows become cards where their columns have no room. */
@@ -187,23 +204,68 @@ class List {
     scroll.scrollTop = scrollTop;
   }
 
-  #filter() {
-    const { filter, input, table, body, none } = this.#parts;
-    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const all = [...this.#rows.values()];
-    const shown = all.filter((row) => words.every((word) => row.text.includes(word)));
-    place(
-      body,
-      shown.map(({ root }) => root),
-    );
-    filter.hidden = !all.length || !this.#mounted.data.filtered;
-    table.hidden = !shown.length;
-    none.hidden = shown.length > 0 || !all.length;
+  /**
+   * By this column upwards, then downwards, then as the server has them.
+   * @param {number} column
+   */
+  #sortBy(column) {
+    const { column: before, isDown } = this.#order ?? {};
+    if (column !== before) this.#order = { column, isDown: false };
+    else this.#order = isDown ? undefined : { column, isDown: true };
+    this.#arrange();
+    this.#parts.scroll.scrollTop = 0;
+  }
+
+  /**
+   * Filter and sort the rows.
+   * @param {number} [limit]  how many of them are drawn
+   */
+  #arrange(limit = STEP) {
+    const { input, table, none, head } = this.#parts;
+    this.#shown = sort(filter(this.#rows, input.value), this.#order);
+    markOrder(head, this.#order);
+    table.hidden = !this.#shown.length;
+    table.setAttribute("aria-rowcount", `${this.#shown.length + 1}`);
+    none.hidden = this.#shown.length > 0 || !this.#rows.length;
     setText(none, none.hidden ? "" : (this.#view?.words.no_match ?? ""));
+    this.#draw(limit);
+  }
+
+  /**
+   * Draw the upper rows: of thousands a person sees a few, and more as the list is scrolled.
+   * @param {number} limit
+   */
+  #draw(limit) {
+    const view = this.#view;
+    if (!view) return;
+    this.#limit = limit;
+    const rows = this.#mounted.data.filtered ? this.#shown.slice(0, limit) : this.#shown;
+    const items = new Map(rows.map((data) => [data.key, this.#makeItem(data)]));
+    for (const data of rows) items.get(data.key)?.set(data, view);
+    this.#items = items;
+    place(
+      this.#parts.body,
+      [...items.values()].map(({ root }) => root),
+    );
+    this.#mark();
+  }
+
+  #drawMore() {
+    const { scrollTop, clientHeight, scrollHeight } = this.#parts.scroll;
+    const isNear = scrollTop + 2 * clientHeight > scrollHeight;
+    if (isNear && this.#limit < this.#shown.length) this.#draw(this.#limit + STEP);
+  }
+
+  /** @param {RowData} data */
+  #makeItem({ key }) {
+    return (
+      this.#items.get(key) ??
+      new ListItem({ choose: () => this.#choose(key), act: (action) => this.#act(action, key) })
+    );
   }
 
   #mark() {
-    for (const [key, row] of this.#rows) row.isChosen = key === this.#mounted.props.value;
+    for (const [key, item] of this.#items) item.isChosen = key === this.#mounted.props.value;
   }
 
   /** @param {string} key */
@@ -240,42 +302,5 @@ class List {
   #say(text, isWrong = false) {
     setText(this.#parts.note, text);
     this.#parts.note.classList.toggle("list-wrong", isWrong);
-  }
-}
-
-/**
- * @param {HTMLElement} element
- * @param {Data} data
- */
-function draw(element, { prefix, filtered }) {
-  const input = make("input", { type: "search", autocomplete: "off", spellcheck: "false" });
-  const filter = make("div", { id: `${prefix}filter`, class: "list-filter" }, input);
-  const note = make("p", { id: `${prefix}note`, class: "list-note", role: "status" });
-  const [head, body] = [make("tr"), make("tbody")];
-  const table = make("table", { hidden: true }, make("thead", {}, head), body);
-  const none = make("p", { class: "list-none", hidden: true });
-  const empty = {
-    words: make("p"),
-    begin: make("button", { type: "button", class: "list-begin" }),
-    root: make("div", { id: `${prefix}none`, class: "list-empty", hidden: true }),
-  };
-  empty.root.append(empty.words, empty.begin);
-  const scroll = make("div", { class: filtered ? "list-scroll" : "list-scroll list-whole" }, table);
-  const root = /** @type {HTMLElement} */ (element.querySelector(".list"));
-  root.append(filter, note, scroll, none, empty.root);
-  return { filter, input, note, scroll, table, head, body, none, empty };
-}
-
-/**
- * Put children into an order without moving those that stand right, so that a focus stays.
- * @param {HTMLElement} parent
- * @param {HTMLElement[]} children
- */
-function place(parent, children) {
-  for (const each of [...parent.children]) {
-    if (!children.includes(/** @type {HTMLElement} */ (each))) each.remove();
-  }
-  for (const [at, child] of children.entries()) {
-    if (parent.children[at] !== child) parent.insertBefore(child, parent.children[at] ?? null);
   }
 }

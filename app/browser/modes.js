@@ -108,7 +108,7 @@ export class Modes {
   get #hidden() {
     const fields = [...this.#fields].flatMap(([name, field]) => (this.shows(name) ? [] : field));
     return {
-      changed: fields.filter((field) => field.isApplied && field.isChanged),
+      changed: fields.filter((field) => field.isApplied && field.isChanged && !field.isFollowing),
       wrong: fields.filter((field) => field.level === "error"),
     };
   }

@@ -1,5 +1,6 @@
 // @ts-check
 /** Plots: plotly.js, loaded when the first one is drawn, and the look that all share. */
+import { separators } from "./language.js";
 
 /** @typedef {import("./run_types").Plotly} Plotly */
 /** @typedef {import("./run_types").Points2d} Points */
@@ -51,7 +52,7 @@ export class Plot {
     const revision = this.#revision;
     const plotly = await load();
     if (revision !== this.#revision || !this.#box.isConnected) return;
-    const whole = { ...LAYOUT, ...layout, datarevision: revision };
+    const whole = { ...LAYOUT, ...layout, separators: separators(), datarevision: revision };
     await plotly.react(this.#box, traces, whole, CONFIG);
     this.#isDrawn = true;
   }

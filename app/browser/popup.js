@@ -45,7 +45,9 @@ function place(popup, anchor, side) {
   const under = side === "below" ? below >= low || below >= above : above < low && above < below;
   popup.style.maxHeight = `${Math.max(0, under ? below : above)}px`;
   if (side === "below") popup.style.minWidth = `${box.width}px`;
-  const left = Math.min(box.left, width - EDGE - popup.offsetWidth);
+  const isFromRight = getComputedStyle(popup).direction === "rtl";
+  const start = isFromRight ? box.right - popup.offsetWidth : box.left;
+  const left = Math.min(start, width - EDGE - popup.offsetWidth);
   popup.style.left = `${Math.max(EDGE, left)}px`;
   popup.style.top = `${under ? box.bottom + GAP : box.top - GAP - popup.offsetHeight}px`;
 }

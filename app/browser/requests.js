@@ -45,3 +45,26 @@ export function askLatest(ask, take) {
     if (number === last) take(answer);
   };
 }
+
+/**
+ * A function that asks one question at a time: of those that come up meanwhile, the newest is asked
+ * once the answer is here, which is then of no use any more.
+ * @template Answer
+ * @param {() => Promise<Answer>} ask
+ * @param {(answer: Answer | undefined) => void} take  undefined where there came none
+ */
+export function askInTurn(ask, take) {
+  let isBusy = false;
+  let isDue = false;
+  return async () => {
+    isDue = true;
+    if (isBusy) return;
+    isBusy = true;
+    while (isDue) {
+      isDue = false;
+      const answer = await ask().catch(() => undefined);
+      if (!isDue) take(answer);
+    }
+    isBusy = false;
+  };
+}

@@ -2,7 +2,7 @@
 /** What resuming with other arguments changes, what is wrong with that, and the button. */
 
 import { loadStyle, make, setText } from "./dom.js";
-import { language, onLanguage } from "./language.js";
+import { arrow, language, onLanguage } from "./language.js";
 
 /** @typedef {import("./types").Change} Change */
 /** @typedef {import("./types").ResumeData} Data */
@@ -56,7 +56,7 @@ function draw(element, prefix) {
  */
 function show(parts, { lines = [], changes = [], wrong = [], ready = false }, words) {
   parts.said.replaceChildren(...lines.map((line) => make("p", {}, line)));
-  const titles = [words.name, `${words.then} → ${words.now}`, words.kind];
+  const titles = [words.name, `${words.then} ${arrow()} ${words.now}`, words.kind];
   parts.head.replaceChildren(...titles.map((title) => make("th", { scope: "col" }, title)));
   parts.body.replaceChildren(...changes.map(makeRow));
   parts.table.hidden = !changes.length;

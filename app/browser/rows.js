@@ -2,7 +2,7 @@
 /** A row of a list: its cells, its actions, and the question before one that cannot be undone. */
 
 import { make, setText } from "./dom.js";
-import { writeTime } from "./language.js";
+import { readCell } from "./list_rows.js";
 
 /** @typedef {import("./types").ListAction} Action */
 /** @typedef {import("./types").ListCell} Cell */
@@ -17,7 +17,6 @@ import { writeTime } from "./language.js";
 
 export class ListItem {
   root = make("tr", { class: "list-row" });
-  text = ""; // what a filter looks at
   #name = make("button", { type: "button", class: "list-name" });
   #acts;
   #drawn = "";
@@ -48,16 +47,13 @@ export class ListItem {
     const now = JSON.stringify([data, view.columns, view.words.no]);
     if (now === this.#drawn) return;
     this.#drawn = now;
-    this.#name.disabled = data.fixed;
-    this.root.classList.toggle("list-fixed", data.fixed);
-    this.text = data.cells
-      .flatMap((cell) => readCell(cell))
-      .join(" ")
-      .toLowerCase();
+    const isFixed = data.fixed ?? false;
+    this.#name.disabled = isFixed;
+    this.root.classList.toggle("list-fixed", isFixed);
     const cells = data.cells.map((cell, at) => this.#cell(cell, at, view));
     const hadFocus = this.root.contains(document.activeElement);
     const actions = make("td", { class: "list-actions" });
-    actions.append(...this.#buttons(data.actions, view, actions));
+    actions.append(...this.#buttons(data.actions ?? [], view, actions));
     this.root.replaceChildren(...cells, actions);
     if (hadFocus) this.#name.focus();
   }
@@ -109,7 +105,7 @@ export class ListItem {
   #confirm(action, view, place) {
     const before = [...place.childNodes];
     const [yes, no] = [
-      makeButton(action.confirm, `${action.name}-yes`),
+      makeButton(action.confirm ?? "", `${action.name}-yes`),
       makeButton(view.words.no, `${action.name}-no`),
     ];
     yes.classList.add("list-danger");
@@ -121,17 +117,9 @@ export class ListItem {
       place.replaceChildren(...before);
       this.#name.focus();
     });
-    place.replaceChildren(make("p", { class: "list-question" }, action.question), yes, no);
+    place.replaceChildren(make("p", { class: "list-question" }, action.question ?? ""), yes, no);
     no.focus();
   }
-}
-
-/**
- * What stands in a cell, and below that in smaller type.
- * @param {Cell} cell
- */
-function readCell({ text, detail, time }) {
-  return [text, [detail, time && writeTime(time)].filter(Boolean).join(" · ")];
 }
 
 /**

@@ -10,7 +10,8 @@ import { gaps, lowest } from "./run_lines.js";
 /** @typedef {Record<string, string>} Words */
 
 const HEIGHT = 280;
-const FAINT = 0.35;
+const FAINT = 0.55;
+const FEW = 8; // steps; Plotly would write fractions between them
 const MAX_MARKS = 100;
 const LEGEND = { orientation: "h", x: 0, y: 1, yanchor: "bottom", itemsizing: "constant" };
 
@@ -107,12 +108,17 @@ export class Charts {
     const isNamed = traces.length > 1;
     const isSplit = this.#kind === "disk";
     const axis = { type, rangemode: from };
+    const { x: steps } = lines.points(this.series[0]);
+    const isShort = steps.length > 0 && steps[steps.length - 1] - steps[0] < FEW;
     this.#plot.draw(traces, {
       height: HEIGHT,
       margin: { l: 52, r: 10, t: isNamed ? 26 : 10, b: 38 },
       legend: LEGEND,
       showlegend: isNamed,
-      xaxis: stepAxis(words["chart.step"], isSplit ? { anchor: "y2" } : {}),
+      xaxis: stepAxis(words["chart.step"], {
+        ...(isSplit ? { anchor: "y2" } : {}),
+        ...(isShort ? { dtick: 1 } : {}),
+      }),
       yaxis: valueAxis(isSplit ? "GB" : words[title], {
         ...axis,
         ...(this.#kind === "rate" ? { tickformat: ".1e" } : {}),

@@ -83,7 +83,7 @@ export class Head {
     this.#state.dataset.kind = head.kind;
     this.#showProgress(head);
     this.#showTiles(head.tiles);
-    this.#safe.hidden = head.ended;
+    this.#safe.hidden = head.ended || head.kind === "stopping";
     this.#problem.show(head.problem);
     this.#notices.show(head.notices);
     this.#fix.show(head.fix);

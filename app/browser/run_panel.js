@@ -13,6 +13,7 @@ import { Head } from "./run_head.js";
 import { Lines } from "./run_lines.js";
 import { Log } from "./run_log.js";
 import { StageMetrics } from "./run_metrics.js";
+import { Notice } from "./run_notice.js";
 import { Side } from "./run_side.js";
 import { onTab } from "./tabs.js";
 
@@ -43,7 +44,7 @@ class Panel {
   /** @type {Curves | null} */
   #curves = null;
   #isSeen = false;
-  #hasEnded = true;
+  #hasEnded = true; // and nothing more is to come
   /** @type {(() => void) | undefined} */
   #unfollow;
   #drawnAt = 0;
@@ -62,6 +63,7 @@ class Panel {
       none: make("p", { id: `${data.prefix}-none`, class: "run-none" }),
       lost: make("p", { class: "run-box run-lost", role: "status", hidden: true }),
       head: new Head(data.prefix, (name, how) => this.#press(name, how)),
+      notice: new Notice(data.prefix, () => this.#feed.look()),
       charts: new Charts(data.prefix, choose),
       metrics: new StageMetrics(data.prefix, choose),
       log: new Log(data.prefix, (search) => this.#ask({ search })),
@@ -79,11 +81,11 @@ class Panel {
 
   /** @param {HTMLElement} element */
   #draw(element) {
-    const { none, lost, head, charts, metrics, log, side } = this.#parts;
+    const { none, lost, head, notice, charts, metrics, log, side } = this.#parts;
     const [top, rest] = [".run-top", ".run-rest"].map(
       (name) => /** @type {HTMLElement} */ (element.querySelector(name)),
     );
-    top.append(none, lost, head.root);
+    top.append(none, lost, head.root, notice.root);
     rest.append(charts.root, metrics.root, side.machine, log.root, side.points, side.files);
     rest.id = `${this.#mounted.data.prefix}-body`;
   }
@@ -91,6 +93,7 @@ class Panel {
   /** Another run is to be shown, or none. */
   #open() {
     this.#show(false);
+    this.#parts.notice.take(undefined);
     this.#refuse(undefined);
     this.#parts.log.clear();
     this.#lines.clear();
@@ -185,11 +188,12 @@ class Panel {
   #update({ head, machine, points, curves, metrics, log }) {
     const { side } = this.#parts;
     if (head) {
-      this.#hasEnded = head.ended;
+      this.#hasEnded = head.ended && !head.is_due;
       this.#parts.head.show(head);
+      this.#parts.notice.take(head);
       this.#parts.log.setDownload(head.download);
       side.setFiles(head.files);
-      this.#show(true, head.resumable);
+      this.#show(true, head.resumable, !head.ended);
     }
     if (machine !== undefined) side.setMachine(machine);
     if (points) side.setPoints(points);
@@ -234,14 +238,16 @@ class Panel {
   /**
    * @param {boolean} isShown  whether there is a run to show
    * @param {boolean} [isResumable]
+   * @param {boolean} [isGoing]
    */
-  #show(isShown, isResumable = false) {
+  #show(isShown, isResumable = false, isGoing = false) {
     const { none, head } = this.#parts;
     none.hidden = isShown;
     head.root.hidden = !isShown;
     const rest = this.#parts.log.root.parentElement;
     if (rest) rest.hidden = !isShown;
     none.parentElement?.classList.toggle("run-resumable", isResumable);
+    none.parentElement?.classList.toggle("run-going", isGoing);
   }
 
   /**

@@ -26,6 +26,8 @@ export interface Head {
   problem: string;
   notices: string;
   fix: string;
+  /** Whether what helps is still being computed. */
+  is_due: boolean;
   buttons: RunButton[];
   /** Whether it can go on with other arguments. */
   resumable: boolean;

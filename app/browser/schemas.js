@@ -1,7 +1,7 @@
 // @ts-check
 /** What the server says in a language, read once and early: the forms, and the texts of Gradio's parts. */
 
-import { language, languages } from "./language.js";
+import { beforeSpeaking, isWanted, language, likely } from "./language.js";
 import { readJson } from "./requests.js";
 
 /** @typedef {import("./types").Schema} Schema */
@@ -11,6 +11,8 @@ const TEXTS = "own/form/page";
 /** @type {Map<string, Promise<any>>} By address and language. */
 const answers = new Map();
 const addresses = new Set([TEXTS]);
+
+beforeSpeaking(async (name) => void (await readAll(name)));
 
 /**
  * @param {string} address
@@ -39,13 +41,14 @@ export const readSchema = (address) => read(address, language());
  */
 export async function readTexts(name) {
   const { updates } = await read(TEXTS, name);
-  const isSpoken = name === language();
+  const isSpoken = isWanted(name);
   return [name, ...updates].map((update) => (isSpoken ? update : { __type__: "update" }));
 }
 
-/** Read the other languages: one of them may be chosen next. */
-export function readOthers() {
-  for (const name of languages()) {
-    for (const address of addresses) read(address, name);
-  }
+/** Read the languages that the browser prefers: one of them may be chosen next. */
+export function readLikely() {
+  for (const name of likely()) readAll(name);
 }
+
+/** @param {string} name  of the language */
+const readAll = (name) => Promise.all([...addresses].map((address) => read(address, name)));

@@ -26,9 +26,9 @@ class Section {
     });
     const head = make("summary", { hidden: !data.title }, this.#title, this.#count);
     this.root = make("details", { id: `${prefix}group-${data.id}`, class: "form-section" }, head);
-    const body = make("div", { class: "form-rows" }, ...rows);
-    body.style.setProperty("--columns", String(columnsOf(data.rows, fields)));
-    this.root.append(body);
+    this.body = make("div", { class: "form-rows" }, ...rows);
+    this.body.style.setProperty("--columns", String(columnsOf(data.rows, fields)));
+    this.root.append(this.body);
     this.root.open = !data.closed;
   }
 
@@ -87,8 +87,22 @@ export class Sections {
    * @param {Field} field
    */
   open(field) {
-    const section = this.#sections.find(({ root }) => root.contains(field.root));
+    const section = this.#find(field);
     if (section) section.root.open = true;
+  }
+
+  /**
+   * Put something above the fields of the section of a field.
+   * @param {Field} field
+   * @param {HTMLElement} element
+   */
+  introduce(field, element) {
+    this.#find(field)?.body.before(element);
+  }
+
+  /** @param {Field} field */
+  #find(field) {
+    return this.#sections.find(({ root }) => root.contains(field.root));
   }
 }
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** What was typed, kept in this browser without secrets: only what differs from the defaults. */
+/** What was typed, kept in this browser without secrets: not what is nobody's choice but the default. */
 
 import { isSame } from "./conditions.js";
 import { namesSecret, recall, store } from "./storage.js";
@@ -16,11 +16,13 @@ const keyOf = (form) => `tuneboard-form-${form}`;
  * @param {string} form  its name
  * @param {Schema} schema
  * @param {Values} values
+ * @param {string[]} own  the fields whose values are kept even if they are the defaults
  */
-export function keep(form, schema, values) {
+export function keep(form, schema, values, own) {
   const plain = Object.entries(values).filter(([name, value]) => {
     const field = schema.fields[name];
-    if (!field || field.secret || isSame(value, field.default)) return false;
+    if (!field || field.secret) return false;
+    if (isSame(value, field.default) && !own.includes(name)) return false;
     return name !== schema.free || !namesSecret(String(value), schema.secrets);
   });
   store(keyOf(form), JSON.stringify(Object.fromEntries(plain)));

@@ -85,6 +85,15 @@ export interface Judgement {
   startable: boolean;
   /** Values for fields in which nothing is typed, such as a name by the time. */
   put?: Values;
+  /** Values that follow from the number of rows; none of a form that has no such fields. */
+  follow?: Followed;
+}
+
+/** Values that follow from the number of rows, what is said of them, and the name of the way back. */
+export interface Followed {
+  values: Values;
+  line: string;
+  back: string;
 }
 
 /** By language, why nothing came of it. */
@@ -125,6 +134,8 @@ export interface FormData {
   bar: string;
   /** The fields whose values stand in the address of the page. */
   address: string[];
+  /** The fields whose values follow from the number of rows while nobody has set them. */
+  following: string[];
 }
 
 /** What the model bar says of the chosen model: (label, value) pairs. */
@@ -160,6 +171,18 @@ export interface LaunchWords {
   lost: string;
   queue: string;
   instead: string;
+  /** Of the memory that is needed; none where it is not shown. */
+  title?: string;
+  parts?: string;
+  fix?: string;
+  fixed?: string;
+  course?: string;
+  measure?: string;
+  measuring?: string;
+  cancel?: string;
+  use?: string;
+  used?: string;
+  undo?: string;
 }
 
 export interface LaunchState {
@@ -175,11 +198,65 @@ export interface LaunchState {
 
 export interface LaunchServer {
   is_free(asked: object): Promise<{ free: boolean } | undefined>;
+  memory(question: Question): Promise<MemoryView | Failure | undefined>;
+  fit(question: Question): Promise<MemoryFit | Failure | undefined>;
+  course(question: Question): Promise<CourseView | Failure | undefined>;
+  measure(question: Question): Promise<{ ok: true } | Failure | undefined>;
+  cancel(question: { lang: string }): Promise<unknown>;
 }
 
+/** Time and steps of a training in words, what is worth knowing, and values that suit few rows. */
+export interface CourseView {
+  ok: true;
+  lines: string[];
+  notices: string[];
+  suggestion: string;
+  put: Values;
+  /** Whether measuring some steps would say more of the time. */
+  measurable: boolean;
+}
+
+/** The nearest settings that fit: each change with its cost, and what the fields hold then. */
+export interface MemoryFit {
+  ok: true;
+  lines: { change: string; cost: string }[];
+  needed: string;
+  put: Values;
+}
+
+/** A part of the memory that a training needs, in bytes; parts of a like kind share a color. */
+export interface MemoryPart {
+  kind: string;
+  name: string;
+  size: number;
+  text: string;
+}
+
+/** Where a training computes: bytes that are free there, in words, and in words with all parts. */
+export interface MemoryPlace {
+  free: number;
+  line: string;
+  label: string;
+}
+
+export type MemoryView =
+  | { ok: true; state: "none" }
+  | { ok: true; state: "unknown"; line: string }
+  | {
+      ok: true;
+      state: "fits" | "tight" | "exceeds";
+      total: number;
+      parts: MemoryPart[];
+      places: MemoryPlace[];
+      notes: string[];
+    };
+
 export interface LaunchData {
-  /** The name of the form that is started. */
+  /** The name of the form that is started, and of the one whose fields belong to it, too. */
   form: string;
+  bar: string;
+  /** Whether the memory that it needs is shown. */
+  memory: boolean;
   /** The element id of the panel that shows the run. */
   panel: string;
   prefix: string;
@@ -187,37 +264,87 @@ export interface LaunchData {
   words: Record<string, LaunchWords>;
 }
 
+/** A value that a purpose puts into the form, or that the person's own stands in place of. */
+export interface AdviceLine {
+  name: string;
+  title: string;
+  value: Raw;
+  /** What the form holds in the end, in words. */
+  shown: string;
+  reason: string;
+  own: boolean;
+}
+
+export interface AdviceView {
+  ok: true;
+  lines: AdviceLine[];
+  put: Values;
+}
+
+export interface PurposeServer {
+  advise(
+    question: Question & { purpose: string; put: Values; followed: Values },
+  ): Promise<AdviceView | Failure | undefined>;
+}
+
+export interface PurposeData {
+  /** The form that is filled, and the one whose fields belong to it, too. */
+  form: string;
+  bar: string;
+  purposes: string[];
+  /** By language. */
+  words: Record<string, Record<string, string>>;
+}
+
+export interface GuideData {
+  /** The answers of each question. */
+  questions: Record<string, string[]>;
+  /** The recipe by the answers, with spaces between. */
+  ways: Record<string, string>;
+  /** By language. */
+  words: Record<string, Record<string, string>>;
+}
+
 /** What a form tells its launch box, and the other way. */
 export type News =
-  | { kind: "values"; values: Values }
+  | { kind: "values"; values: Values; followed?: Values; own?: string[] }
   | { kind: "asked"; isEdited: boolean }
   | { kind: "judged"; judgement: Judgement | Failure }
   | { kind: "pressed" }
   | { kind: "started" }
-  | { kind: "missing"; name: string };
+  | { kind: "missing"; name: string }
+  | { kind: "change"; values: Values; free?: string[] };
 
 /** A button in a row; `question` has to be confirmed first, where there is one. */
 export interface ListAction {
   name: string;
   text: string;
-  question: string;
-  confirm: string;
+  question?: string;
+  confirm?: string;
 }
 
-/** A text, what stands below it, the tone that makes it a pill, and an ISO time; "" for none. */
+/** A text, what stands below it, the tone that makes it a pill, an ISO time, and what its column is
+ * sorted by instead of the text. */
 export interface ListCell {
-  text: string;
-  detail: string;
-  tone: string;
-  time: string;
+  text?: string;
+  detail?: string;
+  tone?: string;
+  time?: string;
+  number?: number;
 }
 
 export interface ListRow {
   key: string;
   cells: ListCell[];
-  actions: ListAction[];
+  actions?: ListAction[];
   /** Whether it cannot be chosen. */
-  fixed: boolean;
+  fixed?: boolean;
+}
+
+/** The column that a person has sorted by. */
+export interface ListOrder {
+  column: number;
+  isDown: boolean;
 }
 
 export interface ListView {
@@ -225,7 +352,12 @@ export interface ListView {
   columns: string[];
   /** Which columns hold numbers. */
   numbers: number[];
+  /** See app/form/list_changes.py, as for the four that follow. */
   rows: ListRow[];
+  places: number[] | null;
+  gone: string[];
+  count: number;
+  cursor: string;
   empty: string;
   begin: ListAction | null;
   words: { filter: string; no_match: string; no: string; unread: string };
@@ -237,7 +369,9 @@ export interface ListQuestion {
 }
 
 export interface ListServer {
-  read(question: ListQuestion): Promise<ListView | Failure | undefined>;
+  read(
+    question: ListQuestion & { cursor: string; first: boolean },
+  ): Promise<ListView | Failure | undefined>;
   act(
     question: ListQuestion & { action: string; key: string },
   ): Promise<{ ok: true; words: Record<string, string> } | Failure | undefined>;
@@ -395,5 +529,85 @@ export interface ResumeValue {
 export interface ResumeData {
   prefix: string;
   /** By language: the button, and the titles of the table. */
+  words: Record<string, Record<string, string>>;
+}
+
+/** What was found on a hub: what it is in a line, and what stands in the way. */
+export interface HubResult {
+  name: string;
+  detail: string;
+  note: string;
+  /** Whether it can be trained here, as far as its hub says. */
+  is_usable: boolean;
+}
+
+/** A download: its share from 0 to 1, null before the hub has told its size. */
+export interface HubTransfer {
+  name: string;
+  hub: string;
+  step: "busy" | "stopped" | "failed" | "done";
+  share: number | null;
+  line: string;
+  /** What has come of it: a folder, or the name of a registered data set. */
+  result: string;
+}
+
+/** The first rows of a data set, as texts. */
+export interface HubLook {
+  ok: true;
+  line: string;
+  columns: string[];
+  cells: string[][];
+}
+
+/** What was downloaded; `time` is that of its last use (ISO). */
+export interface HubDownload {
+  name: string;
+  hub: string;
+  detail: string;
+  time: string;
+  is_whole: boolean;
+  /** What is asked before it is deleted. */
+  question: string;
+}
+
+export interface HubQuestion {
+  lang: string;
+  hub?: string;
+  name?: string;
+  words?: string;
+  token?: string;
+}
+
+export interface HubRows<Row> {
+  ok: true;
+  rows: Row[];
+}
+
+export interface HubServer {
+  search(question: HubQuestion): Promise<HubRows<HubResult> | Failure | undefined>;
+  get(question: HubQuestion): Promise<HubRows<HubTransfer> | Failure | undefined>;
+  cancel(question: HubQuestion): Promise<HubRows<HubTransfer> | Failure | undefined>;
+  progress(question: HubQuestion): Promise<HubRows<HubTransfer> | Failure | undefined>;
+  /** Of data sets alone. */
+  look(question: HubQuestion): Promise<HubLook | Failure | undefined>;
+  disk(
+    question: HubQuestion,
+  ): Promise<(HubRows<HubDownload> & { line: string }) | Failure | undefined>;
+  remove(
+    question: HubQuestion,
+  ): Promise<{ ok: true; words: Record<string, string> } | Failure | undefined>;
+}
+
+export interface HubData {
+  kind: "model" | "dataset";
+  /** The form that holds the tokens. */
+  form: string;
+  /** The field of the token of each hub. */
+  tokens: Record<string, string>;
+  hubs: string[];
+  /** Those whose data sets can be looked at before they are downloaded. */
+  looks: string[];
+  /** By language. */
   words: Record<string, Record<string, string>>;
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.i18n import pick_language
+from app.i18n import TextKeys, pick_language
 from app.problems import describe_in_all
 
 MOUNT = (
@@ -58,20 +58,40 @@ def make_component(
         server_functions=list(functions) if functions else None,
         **{name: each for name, each in more.items() if name in LOOK},
     )
-    vars(component)[DATA] = {place: data}
+    tell(component, data)
     return component
+
+
+def tell(component: Any, data: Question) -> str:
+    """Let a script be told this data, with the texts of its `TextKeys`; returns the key under which
+    app/browser/mount.js finds it."""
+    place = _place(data)
+    vars(component)[DATA] = {place: data}
+    return place
 
 
 def _place(data: Question) -> str:
     """Make the key under which a script finds its data: a hash, so that equal data is sent once."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
+    text = json.dumps(data, sort_keys=True, default=vars)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def data_of(blocks: gr.Blocks) -> Question:
-    """Collect the data of all components of a page, by key. app/browser/mount.js fetches it in one
-    request; written into each component it would make up a third of the page's bytes."""
+def data_of(blocks: gr.Blocks, lang: str) -> Question:
+    """Collect the data of all components of a page, by key, with texts in one language.
+
+    app/browser/mount.js fetches it in one request; written into each component it would make up a
+    third of the page's bytes.
+    """
     parts = [vars(block).get(DATA, {}) for block in blocks.blocks.values()]
-    return {place: data for part in parts for place, data in part.items()}
+    return {
+        place: {name: _translate(each, lang) for name, each in data.items()}
+        for part in parts
+        for place, data in part.items()
+    }
+
+
+def _translate(value: Any, lang: str) -> Any:
+    return {lang: value.say(lang)} if isinstance(value, TextKeys) else value
 
 
 def make_call(script: str, function: str, *constants: Any) -> str:

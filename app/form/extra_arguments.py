@@ -1,8 +1,9 @@
 """Read the box "Extra arguments" (JSON or name=value lines) and merge it over the form's values."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 from backend.contract.arguments.arguments import (
     active_fields,
@@ -41,11 +42,20 @@ def merge(raw: Mapping[str, object], text: str, task: str) -> tuple[Values, list
     is shown at the box, also where the argument does not apply.
     """
     more, unread = read(text)
-    own = {canonical_name(name)[:80] for name in more}
+    own = _names(more)
     values, problems = parse({**raw, **more}, task)
     idle = set(raw) - own - {field.name for field in active_fields(values, task)}
     reset = {name: default for name, default in defaults(task).items() if name in idle}
     return {**values, **reset}, unread + _at_box([*problems, *report_ignored(values, task)], own)
+
+
+def name_arguments(text: str) -> set[str]:
+    """The arguments that the box's text sets."""
+    return _names(read(text)[0])
+
+
+def _names(more: Iterable[str]) -> set[str]:
+    return {canonical_name(name)[:80] for name in more}
 
 
 def _at_box(problems: Sequence[Problem], own: set[str]) -> list[Problem]:
@@ -57,6 +67,13 @@ def _at_box(problems: Sequence[Problem], own: set[str]) -> list[Problem]:
         for problem in problems
         if problem.field in own or not problem.notice
     ]
+
+
+def leave_out(text: str, names: Collection[str]) -> str:
+    """The box's text without these arguments; as it is where it holds none of them."""
+    more, _ = read(text)
+    rest = {name: value for name, value in more.items() if canonical_name(name) not in names}
+    return text if len(rest) == len(more) else to_text(cast(Values, rest))
 
 
 def to_text(values: Values) -> str:

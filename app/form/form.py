@@ -4,7 +4,7 @@ The browser draws it (app/browser/form.js) from the data of app/form/schema.py, 
 fields by their `when`, and asks `judge` for problems and the command.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -14,6 +14,7 @@ from app.form.extra_arguments import BOX, merge, to_text
 from app.form.offers import groups
 from app.form.schema import OwnField, Section, schema, start_values
 from app.form.values import check, display, plain
+from backend.contract.advice import small_sets
 from backend.contract.arguments.arguments import defaults, drop_defaults
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
@@ -22,11 +23,12 @@ from backend.contract.texts.problems import Problem
 
 TEMPLATE = '<div class="form-first"></div>{}<div class="form-rest"></div>'
 UNPREFIXED = {"bar", "train"}
-FOLLOWING = {"export": ("export_dir",)}  # fields whose suggested value follows from others
+SUGGESTED = {"export": ("export_dir",)}  # fields whose suggested value follows from others
+FOLLOWING = {"train": small_sets.FOLLOWING}  # those whose value follows from the number of rows
 IN_ADDRESS = {"train": ["stage"]}  # fields whose values stand in the address of the page
 
 Raw = dict[str, Any]
-Judge = Callable[[Raw, str], dict[str, Any]]
+Judge = Callable[[Raw, str, Collection[str]], dict[str, Any]]
 Schemas = dict[str, Callable[[str], dict[str, Any]]]
 
 
@@ -54,6 +56,7 @@ class Form:
         self.prefix = "" if key in UNPREFIXED else f"{key}-"
         self.own = {field.name: field for field in own}
         self.bar = bar
+        self.following = FOLLOWING.get(key, ())
         self.start = start_values(task, sections, self.own, start or {})
         self.judge: Judge | None = None
         self.box: Any = None
@@ -80,6 +83,7 @@ class Form:
             prefix=self.prefix,
             bar=self.bar.key if self.bar else "",
             address=IN_ADDRESS.get(self.key, []),
+            following=[*self.following],
         )
         return self.box
 
@@ -111,6 +115,15 @@ class Form:
             return values
         shared = self.bar.read_box(box_values[0])
         return {n: each for n, each in shared.items() if self.task in FIELDS[n].tasks} | values
+
+    def raw_of(self, asked: Mapping[str, Any]) -> Raw:
+        """What all fields hold, from a question of the browser: the defaults where a value followed
+        from the number of rows."""
+        raw = self.raw([check(asked.get("values"))] * len(self.inputs))
+        followed = check(asked.get("followed"))
+        names = [name for name in self.following if name in followed]
+        anew: Raw = {n: self.start[n] for n in names if raw.get(n) == followed[n]}
+        return raw | anew
 
     def values(
         self, box_values: Sequence[Any], under: Values | None = None
@@ -161,11 +174,12 @@ class Form:
     def _answer_judgement(self, asked: Raw, lang: str) -> dict[str, Any]:
         if self.judge is None:
             return {"fields": {}}
-        values, put = check(asked.get("values")), check(asked.get("put"))
-        raw = self.raw([values] * len(self.inputs))
-        following = [name for name in FOLLOWING.get(self.key, ()) if name in put]
-        anew = {name: "" for name in following if raw.get(name) == put[name]}
-        return self.judge({**raw, **anew}, lang)
+        put, own = check(asked.get("put")), asked.get("own")
+        raw = self.raw_of(asked)
+        suggested = [name for name in SUGGESTED.get(self.key, ()) if name in put]
+        anew = {name: "" for name in suggested if raw.get(name) == put[name]}
+        names = {str(name) for name in own} if isinstance(own, list) else set()
+        return self.judge({**raw, **anew}, lang, names)
 
 
 def _offer(asked: Raw, lang: str) -> dict[str, Any]:

@@ -45,10 +45,14 @@ def datasets(folder: str) -> list[str]:
 
 def _models(hub: str, lang: str) -> list[Group]:
     here = [(model.path, model.name) for model in catalog.local_models()]
+    downloaded = catalog.downloaded_models(hub)
+    here += [(name, name) for name in downloaded]
     runs = [(path, label) for label, path in catalog.trained_models()]
     known = {name for _, name in here}
     listed = [
-        (model.path_on(hub), model.name) for model in catalog.catalog() if model.name not in known
+        (model.path_on(hub), model.name)
+        for model in catalog.catalog()
+        if model.name not in known and model.path_on(hub) not in downloaded
     ]
     kinds = {"here": here, "runs": runs, "catalog": listed}
     return [_group(t(f"form.models_{kind}", lang), pairs) for kind, pairs in kinds.items() if pairs]

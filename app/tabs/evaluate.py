@@ -16,11 +16,11 @@ from app.tabs.run.launching import Launcher
 from app.tabs.shared.context import Context
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.arguments.typed import Arguments
 from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView
 from backend.contract.system import boundary
 from backend.contract.system.files import read_json
+from backend.contract.texts.numbers import localize
 
 WHAT = ("eval_dataset", "max_samples")
 HOW = (
@@ -58,7 +58,7 @@ def build(context: Context) -> Form:
 def fill(view: RunView) -> Any:
     """The update of the form that evaluates a training: on what it was evaluated with, else on
     what it learned from."""
-    arguments = Arguments.from_known(view.arguments)
+    arguments = view.arguments
     values: Values = {
         "eval_dataset": arguments.eval_dataset or arguments.dataset,
         "dataset_dir": arguments.dataset_dir,
@@ -147,7 +147,7 @@ def scores(folder: Path, lang: str) -> list[list[str]]:
     for name, value in results.items():
         if isinstance(value, int | float):
             key = f"score.{name}"
-            rows.append([t(key, lang) if has(key) else name, f"{value:.4g}"])
+            rows.append([t(key, lang) if has(key) else name, localize(f"{value:.4g}", lang)])
     return rows
 
 

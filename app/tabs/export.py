@@ -1,4 +1,4 @@
-"""The Export tab: one folder with merged weights, tokenizer, template and Modelfile."""
+"""The Export tab: one folder with merged weights, tokenizer, template and Modelfile, or GGUF."""
 
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from backend.contract.runs.run_folder import RunView
 
 FIELDS = (
     "export_dir",
+    "export_format",
+    "gguf_type",
     "export_dtype",
     "export_size",
     "export_hub_model_id",
@@ -33,19 +35,17 @@ SECTIONS = (Section("what", "", (*FIELDS, EXTRA.name), slot="first", width=3),)
 
 
 def build(context: Context) -> dict[str, Any]:
-    """Draw the tab and wire it; returns the panel and the button that opens the result in Chat."""
-    texts = context.texts
+    """Draw the tab and wire it; returns the form and the panel of a run."""
     form = Form("export", "export", SECTIONS, own=[EXTRA], bar=context.bar)
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
             form.draw(context.schemas)
-            chat = texts.make(gr.Button, {"value": "export.open"}, elem_id="export-open")
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             launcher = Launcher("export", form, suggest)
             launcher.draw()
             panel = run_panel.build(context, prefix="export")
     launcher.wire(panel)
-    return {"panel": panel, "open": chat, "form": form}
+    return {"panel": panel, "form": form}
 
 
 def suggest(raw: Raw) -> Raw:

@@ -6,18 +6,19 @@ from typing import Any
 
 import gradio as gr
 
-from app.form.component import Question
+from app.form.component import Question, make_component
 from app.form.extra_arguments import BOX
 from app.form.listing import Cell, Listing, ListItem, View
 from app.form.values import display
-from app.i18n import DEFAULT_LANGUAGE, Texts, t
+from app.i18n import DEFAULT_LANGUAGE, TextKeys, Texts, t
 from app.problems import problem_lines
 from app.services.runs import recipes, run_text
-from app.tabs.data import dataset_preview
+from app.tabs.data import data_view
 from app.tabs.run import run_panel
 from app.tabs.shared import answer, message, model_bar
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
+from backend.contract.advice.ways import QUESTIONS, list_ways
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.launching import recipes as contract
 from backend.contract.texts.problems import Problem, TuneboardError
@@ -36,14 +37,38 @@ def build(context: Context, opened: Any) -> Any:
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             side = _side(texts)
             panel = run_panel.build(context, prefix="recipe", none="recipes.none")
-    dataset_preview.keep_fresh(context.news, gr.State("data"), form["data"])
+    data_view.keep_fresh(context.news, gr.State("data"), form["data"])
     _wire_choice(context, form)
     _wire_start(context, form, side, panel, opened)
     _wire_group(side, panel)
     return panel
 
 
+def _guide() -> Any:
+    """Four questions that choose the recipe."""
+    ways = list_ways()
+    keys = {name: f"guide.{name}" for name in ("title", "take", *QUESTIONS)}
+    keys |= {
+        f"{name}_{answer}": f"guide.{name}_{answer}"
+        for name, answers in QUESTIONS.items()
+        for answer in answers
+    }
+    for recipe in {*ways.values()}:
+        keys |= {f"{part}_{recipe}": f"recipe.{recipe}.{part}" for part in ("title", "text")}
+    return make_component(
+        "guide",
+        '<div class="form-first guide"></div>',
+        "",
+        events=["take"],
+        elem_id="guide",
+        questions=QUESTIONS,
+        ways=ways,
+        words=TextKeys(keys),
+    )
+
+
 def _form(texts: Texts) -> dict[str, Any]:
+    guide = _guide()
     choice = RECIPES.draw("recipes.choice", "recipe", value=FIRST)
     recipe = contract.read(FIRST)
     words = gr.Markdown(
@@ -55,19 +80,20 @@ def _form(texts: Texts) -> dict[str, Any]:
     for start in range(0, MAX_DATA, 2):
         with gr.Row(elem_classes="fields"):
             boxes += [_data_box(n, *shown[n]) for n in range(start, start + 2)]
-    name = texts.make(
-        gr.Textbox,
-        {"label": "recipes.name", "info": "recipes.name_help"},
-        max_lines=1,
-        elem_id="recipe-name",
-    )
-    more = texts.make(
-        gr.Textbox,
-        {"label": "recipes.more", "info": "recipes.more_help"},
-        lines=3,
-        elem_id="recipe-more",
-    )
-    return {"choice": choice, "words": words, "data": boxes, "more": more, "name": name}
+    name, more = _text_box(texts, "name", max_lines=1), _text_box(texts, "more", lines=3)
+    return {
+        "guide": guide,
+        "choice": choice,
+        "words": words,
+        "data": boxes,
+        "more": more,
+        "name": name,
+    }
+
+
+def _text_box(texts: Texts, name: str, **lines: int) -> Any:
+    keys = {"label": f"recipes.{name}", "info": f"recipes.{name}_help"}
+    return texts.make(gr.Textbox, keys, elem_id=f"recipe-{name}", **lines)
 
 
 def _data_box(number: int, stage: str, names: Sequence[str]) -> Any:
@@ -134,6 +160,12 @@ def _wire_choice(context: Context, form: dict[str, Any]) -> None:
 
     event = {"inputs": [form["choice"], context.lang], "outputs": outputs, **QUIET}
     form["choice"].choose(lambda name, lang: show(name, lang, True), **event)
+    form["guide"].take(
+        lambda name, lang: [name, *show(name, lang, True)],
+        [form["guide"], context.lang],
+        [form["choice"], *outputs],
+        **QUIET,
+    )
     boxes = {"choice": form["choice"], "name": form["name"], BOX: form["more"]}
     boxes |= {f"data{number}": box for number, box in enumerate(form["data"])}
     context.keeper.add("recipes", boxes, _with_data)
@@ -252,7 +284,7 @@ def _list_chains(_: Question, lang: str) -> View:
             [
                 Cell(view.name, time=view.created),
                 Cell(t(f"state.{view.state.value}", lang), tone=run_text.tone(view)),
-                Cell(run_text.steps(view)),
+                Cell(run_text.steps(view, lang)),
             ],
         )
         for view in recipes.groups()

@@ -9,9 +9,9 @@ from app.form.form import Form
 from app.form.schema import EXTRA, Section
 from app.i18n import Texts, t
 from app.problems import problem_lines
-from app.services.page import presets
-from app.tabs import try_it
-from app.tabs.data import dataset_preview
+from app.services.page import presets, row_values
+from app.tabs import purpose, try_it
+from app.tabs.data import data_view
 from app.tabs.run import run_panel
 from app.tabs.run.launching import RUN_NAME, Launcher
 from app.tabs.shared import message
@@ -61,15 +61,16 @@ def build(context: Context) -> tuple[Any, Form]:
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
             card = try_it.build(texts, context.page)
+            purpose.build(form)
             with form.draw(context.schemas, inside=True):
-                looked = dataset_preview.build(texts, form)
+                looked = data_view.draw_preview(texts, form)
             saved = _arguments_box(texts)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
-            launcher = Launcher("train", form)
+            launcher = Launcher("train", form, follow=row_values.follow, memory=True)
             launcher.draw()
             panel = run_panel.build(context, prefix="train")
     launcher.wire(panel)
-    dataset_preview.wire(looked, form)
+    data_view.wire_preview(looked, form)
     _wire_arguments(context, form, saved)
     try_it.wire(card, context, form)
     return panel, form
@@ -78,7 +79,7 @@ def build(context: Context) -> tuple[Any, Form]:
 def _sections(bar: Form) -> list[Section]:
     """What to learn, how, the name of the run, and closed groups of everything else.
 
-    With the three fields of the model bar, simple mode shows nine, and the name.
+    With the three fields of the model bar and the purpose, simple mode shows nine, and the name.
     """
     drawn = {*bar.drawn, *WHAT, *SAMPLES, *HOW, *NOT_SHOWN}
     groups = [
@@ -89,7 +90,7 @@ def _sections(bar: Form) -> list[Section]:
     return [
         Section("what", "train.what", WHAT, slot="first", simple=WHAT),
         Section("samples", "", SAMPLES, slot="first"),
-        Section("how", "train.how", HOW, simple=HOW[:4]),
+        Section("how", "train.how", HOW, simple=HOW[:3]),
         *groups,
         Section("name", "", (RUN_NAME.name,), width=1, simple=(RUN_NAME.name,)),
         Section("extra", "", (EXTRA.name,), width=1),

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backend import datafiles
 from backend.contract.registry import dataset_info
 from backend.contract.system import boundary
 from backend.contract.texts.problems import DataError, Problem
-from backend.datafiles import formats, layouts
+from backend.datafiles import formats, layouts, reading
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
 from backend.datafiles.formats import Conversation
@@ -84,9 +83,9 @@ class Rows:
     def plain(self) -> Iterator[Item]:
         """Yield every row without its conversation. Raises DataError for a broken row."""
         number = 0
-        for part in datafiles.files(self.path):
+        for part in reading.files(self.path):
             empty = True
-            for line, row in datafiles.rows(part):
+            for line, row in reading.rows(part):
                 number, empty = number + 1, False
                 yield Item(number, str(part), line, row)
             if empty:
@@ -114,11 +113,11 @@ class Rows:
 
     def content(self) -> dict[str, str]:
         """The SHA-256 of each file by its path."""
-        return {str(part): _digest(part) for part in datafiles.files(self.path)}
+        return {str(part): _digest(part) for part in reading.files(self.path)}
 
     def total(self) -> int:
         """The number of rows; 0 while those of a large file are not counted yet."""
-        return datafiles.page(self.path, 0, 1).total or 0
+        return reading.page(self.path, 0, 1).total or 0
 
     def _reader(self, item: Item, row: DataRow, needed: bool) -> Read | None:
         wanted = layouts.WANTED[self.stage]

@@ -1,11 +1,21 @@
-"""The words of the commands on data, runs, recipes and the starter model: the options of each."""
+"""The words of the commands on data, models, runs and recipes: the options of each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, TypeVar
 
 from backend.contract.texts.command_parser import CommandParser
 from backend.contract.texts.terminal_text import say
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Row = TypeVar("Row", bound="DataclassInstance")
+
 PLACES = ("subset", "split", "folder")  # of a set on a hub
 RATIO = 0.1
 SEED = 42
+LIMIT = 20
 
 
 def add_shared(parser: CommandParser) -> None:
@@ -18,6 +28,7 @@ def add_shared(parser: CommandParser) -> None:
 def add_estimate(parser: CommandParser) -> None:
     """The options of `estimate`."""
     parser.add("--exact", action="store_true")
+    parser.add("--measure", action="store_true")
     parser.add("--json", text="command.json", action="store_true")
 
 
@@ -39,13 +50,13 @@ def add_preview(parser: CommandParser) -> None:
     _add_set(parser)
     parser.add("--rows", metavar="A:B")
     parser.add("--search", metavar="WORDS")
+    parser.add("--hub", text="command.data.preview.hub", metavar="ID")
+    _add_places(parser)
     add_shared(parser)
 
 
 def add_register(parser: CommandParser) -> None:
     """The options of `data register`."""
-    from backend.contract.registry.dataset_info import HUBS
-
     parser.add("file", nargs="?", metavar="FILE")
     parser.add("--name", metavar="NAME")
     parser.add("--formatting", choices=("alpaca", "sharegpt", "openai"), metavar="FORMAT")
@@ -56,10 +67,24 @@ def add_register(parser: CommandParser) -> None:
     parser.add("--overwrite", action="store_true")
     parser.add("--anyway", action="store_true")
     parser.add("--hub", metavar="ID")
-    parser.add("--hub_name", choices=tuple(HUBS), default="huggingface", metavar="HUB")
-    for place in PLACES:
-        parser.add(f"--{place}", metavar=place.upper())
+    _add_places(parser)
     add_shared(parser)
+
+
+def add_get_set(parser: CommandParser) -> None:
+    """The options of `data get`."""
+    parser.add("hub", text="command.data.register.hub", metavar="ID")
+    parser.add("--name", text="command.data.get.name", metavar="NAME")
+    parser.add("--overwrite", text="command.data.register.overwrite", action="store_true")
+    _add_places(parser)
+    add_shared(parser)
+
+
+def _add_places(parser: CommandParser) -> None:
+    """Which hub a set is on, and which part of it is meant."""
+    _add_hub(parser)
+    for place in PLACES:
+        parser.add(f"--{place}", text=f"command.data.register.{place}", metavar=place.upper())
 
 
 def add_remove(parser: CommandParser) -> None:
@@ -122,6 +147,21 @@ def say_json(content: object) -> None:
     say(values.dumps(content, indent=2, default=str))
 
 
+def say_rows(
+    rows: Sequence[Row], describe: Callable[[Row], str], nothing: str, *, as_json: bool
+) -> int:
+    """Print dataclasses, a line each, or `nothing` where there are none; or all as JSON. Returns
+    the exit code."""
+    if as_json:
+        say_json([asdict(row) for row in rows])
+        return 0
+    for row in rows:
+        say(describe(row))
+    if not rows:
+        say(nothing)
+    return 0
+
+
 def add_runs(parser: CommandParser) -> None:
     """The options of `runs`, the list."""
     parser.add("--json", text="command.json", action="store_true")
@@ -153,6 +193,35 @@ def add_recipe(parser: CommandParser) -> None:
 def add_group(parser: CommandParser) -> None:
     """One group of runs."""
     parser.add("group", text="command.group", metavar="GROUP")
+
+
+def add_model(parser: CommandParser) -> None:
+    """One model of a hub."""
+    parser.add("name", text="command.hub_model", metavar="NAME")
+
+
+def add_get(parser: CommandParser) -> None:
+    """The options of `models get`."""
+    add_model(parser)
+    parser.add("--revision", default="main", metavar="REVISION")
+    _add_hub(parser)
+    parser.add_hidden("--progress")
+
+
+def add_search(parser: CommandParser) -> None:
+    """The options of `models search` and `data search`."""
+    parser.add("words_searched", metavar="WORDS")
+    parser.add("--limit", text="command.models.search.limit", type=int, default=LIMIT, metavar="N")
+    _add_hub(parser)
+    parser.add("--json", text="command.json", action="store_true")
+
+
+def _add_hub(parser: CommandParser) -> None:
+    """Which hub is asked."""
+    from backend.contract.registry.dataset_info import HUBS
+
+    text, known = "command.data.register.hub_name", tuple(HUBS)
+    parser.add("--hub_name", text=text, choices=known, default=known[0], metavar="HUB")
 
 
 def add_starter(parser: CommandParser) -> None:

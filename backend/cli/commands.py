@@ -15,7 +15,7 @@ from backend.contract.folders.home import prepare
 from backend.contract.texts.command_parser import CommandParser, asks_for_help, example_lines
 from backend.contract.texts.locales import DEFAULT_LANGUAGE, t
 from backend.contract.texts.problems import Problem, UsageError
-from backend.contract.texts.terminal_text import say
+from backend.contract.texts.terminal_text import drop_marks, help_language, say
 
 # Who reads the words: our parser alone; it and, what it does not know, the argument table; the
 # table alone; the page, which is another process.
@@ -95,6 +95,12 @@ COMMANDS = {
         "rows.csv --column prompt=question --column response=answer",
         command_words.add_register,
     ),
+    "data search": _data(
+        "backend.cli.data_hub:search_hub", "alpaca --limit 5", command_words.add_search, worker=True
+    ),
+    "data get": _data(
+        "backend.cli.data_hub:get_set", "owner/name", command_words.add_get_set, worker=True
+    ),
     "data remove": _data("backend.cli.data_register:remove_set", "mine", command_words.add_remove),
     "data stats": _data(
         "backend.data.inspection:stats_command",
@@ -136,6 +142,21 @@ COMMANDS = {
     "runs find": Command(
         "backend.cli.terminal:find_runs", "/mnt/old/saves", command_words.add_folder
     ),
+    "models": Command(
+        "backend.cli.models:list_models", "--json", command_words.add_runs, worker=True
+    ),
+    "models search": Command(
+        "backend.cli.models:search_models",
+        "smollm --limit 5",
+        command_words.add_search,
+        worker=True,
+    ),
+    "models get": Command(
+        "backend.cli.models:get_model", "owner/name", command_words.add_get, worker=True
+    ),
+    "models remove": Command(
+        "backend.cli.models:remove_model", "owner/name", command_words.add_model, worker=True
+    ),
     "starter": Command(
         "backend.cli.starter:fetch_starter",
         "",
@@ -154,13 +175,14 @@ def dispatch(words: Sequence[str]) -> int:
     command = COMMANDS[name]
     asked = asks_for_help(rest) or (rest[:1] == ["help"] and not command.run)
     if command.reads != "page" and (asked or not (rest or command.run)):
-        say(help_of(name))
+        lang = help_language()
+        say(drop_marks(help_of(name, lang), lang))
         return 0 if asked else 2
     options = parse(name, rest)
     if command.worker:
-        from backend.contract.preflight import installation
+        from backend.contract.preflight import requirements
 
-        installation.require_worker()
+        requirements.require_worker()
     if command.prepares:
         prepare()
     module, function = command.run.split(":")

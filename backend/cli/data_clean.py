@@ -15,7 +15,7 @@ from backend.cleaning.run import Job, clean, split
 from backend.cleaning.steps import CleaningOptions, Count
 from backend.cli.command_words import say_json
 from backend.contract.arguments.arguments import from_argv, resolve
-from backend.contract.preflight import installation
+from backend.contract.preflight import requirements
 from backend.contract.registry.dataset_info import SUFFIXES, kind
 from backend.contract.runs import run_names
 from backend.contract.texts.locales import t
@@ -82,7 +82,7 @@ def _counter(options: Namespace, stage: str) -> Count:
     arguments = resolve(values)
     if not arguments.model_name_or_path:
         raise UsageError(Problem(code="model_required", field="model_name_or_path"))
-    installation.require_worker()
+    requirements.require_worker()
     from backend.cleaning.lengths import Counter
 
     return Counter(arguments)

@@ -5,7 +5,6 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from backend import datafiles
 from backend.cli.command_words import say_json
 from backend.contract.arguments.typed import Arguments
 from backend.contract.registry import dataset_info
@@ -13,7 +12,7 @@ from backend.contract.registry.dataset_info import Entry
 from backend.contract.texts.locales import t
 from backend.contract.texts.problems import DataError, Problem, UsageError
 from backend.contract.texts.terminal_text import one_line, say
-from backend.datafiles import index, values
+from backend.datafiles import index, reading, values
 from backend.datafiles.check import Checking, Progress, Report, check
 from backend.datafiles.values import DataRow
 
@@ -59,13 +58,18 @@ def check_set(options: Namespace) -> int:
 
 
 def preview_set(options: Namespace) -> int:
-    """`preview NAME [--rows 0:10] [--search words]`. Raises DataError, UsageError."""
+    """`preview NAME [--rows 0:10] [--search words]`, or `preview --hub ID`. Raises DataError,
+    UsageError."""
+    if options.hub and not (options.name or options.dataset):
+        from backend.cli.data_hub import preview_hub
+
+        return preview_hub(options)
     name = _set_name(options)
     entry = dataset_info.find(name, options.dataset_dir, to_learn=False)
-    parts = datafiles.files(entry.path) if entry.path else _fetch_files(entry)
+    parts = reading.files(entry.path) if entry.path else _fetch_files(entry)
     first, last = _parse_range(options.rows)
     if options.search:
-        hits, onward = datafiles.search(parts, options.search, first, last - first, SEARCH_S)
+        hits, onward = reading.search(parts, options.search, first, last - first, SEARCH_S)
         numbered = [(hit.number, hit.row) for hit in hits]
     else:
         rows = _read_page(parts, first, last - first)
@@ -104,7 +108,7 @@ def _describe_entry(entry: Entry) -> dict[str, object]:
     size = None
     if not problems and entry.path is not None:
         try:
-            size = sum(part.stat().st_size for part in datafiles.files(entry.path))
+            size = sum(part.stat().st_size for part in reading.files(entry.path))
         except DataError as error:
             problems = list(error.problems)
     kind = entry.formatting or "alpaca"
@@ -122,12 +126,12 @@ def _describe_entry(entry: Entry) -> dict[str, object]:
 def _read_page(parts: list[Path], first: int, count: int) -> list[DataRow]:
     """Rows far inside a large text file: indexed first where that was not done yet."""
     while True:
-        page = datafiles.page(parts, first, count)
+        page = reading.page(parts, first, count)
         if page.rows or page.indexed >= 1.0:
             return page.rows
         for part in parts:
             index.build(part)
-        if datafiles.page(parts, first, 1).indexed < 1.0:
+        if reading.page(parts, first, 1).indexed < 1.0:
             time.sleep(POLL_S)  # somebody else is indexing it
 
 

@@ -7,7 +7,6 @@ from argparse import Namespace
 from importlib.metadata import PackageNotFoundError, version
 
 from backend.contract.folders.home import home
-from backend.contract.preflight import installation
 from backend.contract.texts.terminal_text import say
 
 PACKAGES = (
@@ -43,6 +42,8 @@ def print_version(_: Namespace) -> int:
 
 def open_page(options: Namespace) -> int:
     """The page is another process image: the worker's code never meets it. Raises UsageError."""
-    installation.require_page()
+    from backend.contract.preflight import requirements  # the table of arguments: 40 ms
+
+    requirements.require_page()
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", "app", *options.words])

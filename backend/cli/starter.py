@@ -21,7 +21,7 @@ from typing import Any
 
 from backend.contract.folders.home import output, saves
 from backend.contract.models.model_folder import local, model_problems
-from backend.contract.preflight import installation
+from backend.contract.preflight import requirements
 from backend.contract.system.child_process import Child, command, environment
 from backend.contract.texts.locales import t
 from backend.contract.texts.problems import DiskFullError, ModelError, Problem, TuneboardError
@@ -69,7 +69,7 @@ Progress = Callable[[str, float], None]  # name of the step, and how much of it 
 def fetch_starter(options: Namespace) -> int:
     """Fetch the model into the folder that is asked for; its own is the last line on stdout."""
     folder = output(options.dir or str(saves() / "models"))
-    installation.require_worker()
+    requirements.require_worker()
     signal.signal(signal.SIGTERM, _exit)
     try:
         model_folder = fetch(folder, _print_progress)

@@ -12,11 +12,10 @@ from backend.contract.arguments.field import Values
 from backend.contract.arguments.typed import Arguments
 from backend.contract.folders.home import output, prepare
 from backend.contract.launching import launch
+from backend.contract.models.devices import CPU_ALONE
 from backend.contract.runs import resuming, run_folder
 from backend.model.checks import check_values, print_problems
 
-# What keeps PyTorch from seeing a GPU (CUDA and ROCm), and backend.model.device from choosing MPS.
-CPU_ALONE = {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
 WORKERS = {
     "train": "backend.train",
     "eval": "backend.evaluation.evaluate",

@@ -16,6 +16,7 @@ from backend.contract.arguments.foreign.answer import Foreign
 from backend.contract.arguments.typed_source import typed_sources
 from backend.contract.runs.resume_kinds import LAUNCH, ON_RESUME
 from backend.contract.system.files import write_atomic
+from backend.contract.texts.command_parser import help_option
 from backend.contract.texts.locales import DEFAULT_LANGUAGE, t
 from backend.contract.texts.terminal_text import WIDTH, wrap
 
@@ -60,7 +61,7 @@ def help_text(task: str, lang: str = DEFAULT_LANGUAGE) -> str:
     """What `tuneboard <task> --help` prints: arguments by group, at most 100 columns wide."""
     fields = fields_of(task)
     lines = [t("reference.usage", lang, task=task), "", t(f"command.{task}.about", lang)]
-    lines += ["", *wrap(t("reference.forms", lang))]
+    lines += ["", *help_option(lang), "", *wrap(t("reference.forms", lang))]
     for group in GROUPS:
         members = [field for field in fields if field.group == group]
         if members:

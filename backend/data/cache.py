@@ -27,7 +27,7 @@ LIMIT = 20 * 1000**3  # bytes
 ROWS, ACCOUNT = "rows.arrow", "account.json"
 
 Example = Mapping[str, Any]
-Write = Callable[[Sequence[Example]], None]
+Write = Callable[[pa.RecordBatch], None]
 Meta = dict[str, Any]
 
 
@@ -68,10 +68,9 @@ def _make(target: Path, features: Features, make: Callable[[Write], Meta]) -> No
     try:
         with pa.OSFile(str(part / ROWS), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
 
-            def write(rows: Sequence[Example]) -> None:
-                columns = {name: [row[name] for row in rows] for name in schema.names}
-                if rows:
-                    writer.write_table(pa.Table.from_pydict(columns, schema=schema))
+            def write(rows: pa.RecordBatch) -> None:
+                if rows.num_rows:
+                    writer.write_batch(rows)
 
             meta = make(write)
         (part / ACCOUNT).write_text(json.dumps(meta))
@@ -79,6 +78,12 @@ def _make(target: Path, features: Features, make: Callable[[Write], Meta]) -> No
         part.rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def to_arrow(rows: Sequence[Example], features: Features) -> pa.RecordBatch:
+    """Rows as a batch for `Write`, with these columns."""
+    columns = {name: [row[name] for row in rows] for name in features}
+    return pa.RecordBatch.from_pydict(columns, schema=features.arrow_schema)
 
 
 def _trim(keep: Path) -> None:
@@ -96,7 +101,7 @@ def _trim(keep: Path) -> None:
 
 
 # Attributes of a template that say how it was chosen or follow from the others.
-LEFT_OUT = {"tokenizer", "name", "notices", "reads"}
+LEFT_OUT = {"tokenizer", "name", "notices", "reads", "_tails"}
 VERSION = 3  # raised when the code that makes examples changes what it makes
 
 

@@ -114,7 +114,9 @@ class Maker:
             except RowError as error:
                 made.refused.append((place, error.code))
                 continue
-            made.examples += [{**example, "place": place} for example in examples]
+            for example in examples:
+                example["place"] = place
+            made.examples += examples
         return made
 
     def _uncut(self) -> Policy:
@@ -182,7 +184,7 @@ class Maker:
             return [_kto_example(bool(conversation.label), parts, limit)]
         if wanted == "prompt":
             return [_prompt_example(conversation, parts[0].ids, limit)]
-        examples = [_example(tokens.cut(part, limit)) for part in parts]
+        examples = [_example(tokens.cut(part.ids, part.labels, limit)) for part in parts]
         if not any(example["learned"] for example in examples):
             raise RowError("row_cut_away")
         return [example for example in examples if example["learned"]]
@@ -270,7 +272,7 @@ def _fit_sides(sides: Sequence[Encoded], limit: int) -> tuple[list[Encoded], boo
     asked = _count_shared(sides)
     longest = max(len(side.ids) for side in sides) - asked
     start = max(0, asked - max(limit - longest, limit // 2))
-    fitted = [tokens.cut(Encoded(side.ids[start:], side.labels[start:]), limit) for side in sides]
+    fitted = [tokens.cut(side.ids[start:], side.labels[start:], limit) for side in sides]
     if not all(side.learned for side in fitted):
         raise RowError("row_cut_away")
     return fitted, start > 0 or any(side.cut for side in fitted)

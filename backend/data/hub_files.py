@@ -20,13 +20,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from backend import datafiles
 from backend.contract.folders.home import saves
 from backend.contract.registry.dataset_info import SUFFIXES, Entry, kind
 from backend.contract.system import boundary
 from backend.contract.system.files import dump, read_json, write_atomic
 from backend.contract.texts.problems import DataError, Params, Problem
+from backend.datafiles import reading
 from backend.datafiles.values import DataRow
+from backend.hub.fetching import Repository, fetch_file, find_in_cache
 from backend.running.deadline import retry
 from backend.running.failures import is_disk_full
 
@@ -47,10 +48,13 @@ numbered = re.compile(r"-\d+-of-(\d+)(?=\.|$)")
 
 @dataclass(frozen=True)
 class Shard:
-    """A file of a set: its name for messages, and the function that fetches it."""
+    """A file of a set: its name for messages, the function that fetches it, and, of one on the
+    hub, its address and whether it is here already."""
 
     name: str
     fetch: Callable[[], Path]
+    source: str = ""
+    is_here: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class HubFiles:
                 yield shard.name, shard.fetch()
 
     def rows(self) -> Iterator[tuple[str, int, DataRow]]:
-        """Yield every row with its file and line. Raises as datafiles.rows and fetch do."""
+        """Yield every row with its file and line. Raises as reading.rows and fetch do."""
         for piece in self.pieces:
             yield from islice(_rows(piece.shards), piece.first, piece.last)
 
@@ -191,14 +195,14 @@ def _shard_on_hub(name: str, entry: Entry, cache_dir: str | None) -> Shard:
     if known is None:
         raise _outside_error(name, entry)
 
+    path = known["path"]
+    repository = Repository(known["repo"], known["revision"], "dataset", cache_dir)
+
     def fetch() -> Path:
-        from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HTTPError
 
-        repo, path, revision = known["repo"], known["path"], known["revision"]
-        place = {"repo_type": "dataset", "revision": revision, "cache_dir": cache_dir}
         try:
-            file = Path(retry(lambda: hf_hub_download(repo, path, **place)))
+            file = fetch_file(repository, path)
         except (OSError, HTTPError) as error:
             if is_disk_full(error):
                 raise
@@ -207,7 +211,10 @@ def _shard_on_hub(name: str, entry: Entry, cache_dir: str | None) -> Shard:
         boundary.allow(file)
         return file
 
-    return Shard(f"{known['repo']}/{known['path']}", fetch)
+    def is_here() -> bool:
+        return find_in_cache(repository, path) is not None
+
+    return Shard(f"{known['repo']}/{path}", fetch, name, is_here)
 
 
 def _pieces(entry: Entry, shards: dict[str, list[Shard]]) -> Iterator[Piece]:
@@ -228,7 +235,7 @@ def _pieces(entry: Entry, shards: dict[str, list[Shard]]) -> Iterator[Piece]:
 
 def _rows(shards: list[Shard]) -> Iterator[tuple[str, int, DataRow]]:
     for shard in shards:
-        for line, row in datafiles.rows(shard.fetch()):
+        for line, row in reading.rows(shard.fetch()):
             yield shard.name, line, row
 
 

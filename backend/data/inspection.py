@@ -12,19 +12,18 @@ The code that trains makes all of it.
 
 import itertools
 import json
-import os
-import select
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
-from typing import Any, TextIO
+from typing import Any
 
 from backend.contract.arguments.arguments import from_argv, parse, resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.preflight.preflight import require_rows
 from backend.contract.runs import run_names
+from backend.contract.system import warm_child
 from backend.contract.texts.locales import t
-from backend.contract.texts.problems import Problem, TuneboardError, UsageError, errors
+from backend.contract.texts.problems import Problem, UsageError, errors
 from backend.contract.texts.terminal_text import say
 from backend.data import lengths, row_range, template_check, templates, tokens
 from backend.data.rendering import Template
@@ -127,42 +126,21 @@ def _stats(
 
 
 def serve() -> int:
-    """Answer requests until standard input ends or no request comes for IDLE_S seconds.
-
-    Output of libraries goes to standard error, so that the answers stay whole lines.
-    """
-    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
+    """Answer requests of the page until it ends, or none came for IDLE_S seconds."""
     held: dict[str, LoadedTemplate] = {}
-    while select.select([sys.stdin], [], [], IDLE_S)[0]:
-        line = sys.stdin.readline()
-        if not line:
-            break
-        try:
-            _write_line(out, {"answer": _answer(json.loads(line), held, out)})
-        except TuneboardError as error:
-            problems = [
-                {**problem.to_json(), "notice": problem.notice} for problem in error.problems
-            ]
-            _write_line(out, {"problems": problems})
-    return 0
+    return warm_child.serve(lambda asked, progress: _answer(asked, held, progress), IDLE_S)
 
 
 def _answer(
-    asked: Mapping[str, Any], held: dict[str, LoadedTemplate], out: TextIO
+    asked: Mapping[str, Any], held: dict[str, LoadedTemplate], progress: Progress
 ) -> dict[str, Any]:
     parsed, problems = parse(asked["values"], "train")
     if errors(problems):
         raise UsageError(*errors(problems))
     values = resolve(parsed)
-    opened = _reuse_template(values, held)
+    opened = reuse_template(values, held)
     if asked["do"] == "stats":
-        answer, notices = _stats(
-            values,
-            opened,
-            bool(asked.get("exact")),
-            lambda done, whole: _write_line(out, {"progress": [done, whole]}),
-        )
+        answer, notices = _stats(values, opened, bool(asked.get("exact")), progress)
     else:
         template = opened[0]
         seen = row_range.inspect_rows(values, template, asked["first"], asked["count"])
@@ -177,7 +155,7 @@ def _special_ids(tokenizer: Any) -> list[int]:
     return [index for index, token in tokenizer.added_tokens_decoder.items() if token.special]
 
 
-def _reuse_template(values: Arguments, held: dict[str, LoadedTemplate]) -> LoadedTemplate:
+def reuse_template(values: Arguments, held: dict[str, LoadedTemplate]) -> LoadedTemplate:
     """The template of an earlier request while neither arguments nor files have changed, else a
     newly loaded one."""
     if not values.dataset or not values.model_name_or_path:
@@ -223,11 +201,6 @@ def _pieces(ids: list[int], labels: list[int], tokenizer: Any) -> list[list[Any]
         whole = not text.endswith("\ufffd") or len(held) >= 3
         held = [] if whole else [*held, token]
     return pieces
-
-
-def _write_line(out: TextIO, content: object) -> None:
-    out.write(json.dumps(content, ensure_ascii=True) + "\n")
-    out.flush()
 
 
 def _word_refusal(line: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ length or batch size is answered at once.
 """
 
 import os
-import random
 import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
@@ -16,23 +15,23 @@ from typing import Any
 
 import numpy as np
 
-from backend import datafiles
 from backend.contract.arguments.typed import Arguments
 from backend.contract.folders import home
 from backend.contract.registry import dataset_info
 from backend.contract.texts.problems import DataError, Problem
 from backend.data import cache, packing, tokenize, tokens
 from backend.data.examples import Example, ExampleBatch, Maker
+from backend.data.length_order import group_by_length
 from backend.data.rendering import Template
 from backend.data.row_range import RowRange
 from backend.data.sources import Account, Source
+from backend.datafiles import reading
 from backend.datafiles.layouts import WANTED
 
 SAMPLE = 1000  # rows
 PLACES = 20  # parts of the data that a sample is taken from
 BINS = 40
 PERCENTILES = (50, 90, 95, 99)
-MEGA = 50  # batches that transformers sorts together when it groups by length
 KEPT = 300  # files in the cache
 KINDS = ("prompt", "answer", "total")
 
@@ -145,14 +144,14 @@ def _lengths(
     made: list[ExampleBatch], rows: int, refused: int, whole: int, maker: Maker, exact: bool
 ) -> Lengths:
     counts = [
-        _count_tokens(example, WANTED[maker.stage]) for each in made for example in each.examples
+        count_tokens(example, WANTED[maker.stage]) for each in made for example in each.examples
     ]
     table = np.asarray(counts, dtype=np.int32).reshape(-1, 2)
     refused += sum(len(each.refused) for each in made)
     return Lengths(table[:, 0], table[:, 1], rows, refused, whole, exact)
 
 
-def _count_tokens(example: Example, wanted: str) -> tuple[int, int]:
+def count_tokens(example: Example, wanted: str) -> tuple[int, int]:
     """Count the tokens of the prompt and of the answer."""
     if wanted == "text":
         return 0, example["length"]
@@ -229,14 +228,13 @@ def _histogram(lengths: Lengths) -> dict[str, list[int]]:
 
 
 def padding(lengths: Array, batch: int, grouped: bool) -> float:
-    """The share of padding (0 to 1) in random batches, or in batches grouped by length as
-    transformers does (random stretches of MEGA batches, each sorted)."""
-    order = random.Random(0).sample(range(len(lengths)), len(lengths))
-    drawn = np.asarray(lengths, dtype=np.int64)[order]
+    """The share of padding (0 to 1) in random batches, or in batches of rows of like length."""
+    generator = np.random.default_rng(0)
+    sizes = np.asarray(lengths, dtype=np.int64)
     if grouped:
-        size = MEGA * batch
-        stretches = [np.sort(drawn[at : at + size])[::-1] for at in range(0, len(drawn), size)]
-        drawn = np.concatenate(stretches)
+        drawn = sizes[group_by_length(sizes, batch, generator)]
+    else:
+        drawn = generator.permutation(sizes)
     groups = [drawn[at : at + batch] for at in range(0, len(drawn), batch)]
     room = sum(int(group.max()) * len(group) for group in groups)
     return 1 - int(drawn.sum()) / max(1, room)
@@ -278,7 +276,7 @@ class _QuickSource(Source):
         """Each file with its size and time of change."""
         if self.entry.path is None:
             return self._row_range.content()
-        return {str(file): _stamp(file) for file in datafiles.files(self.entry.path)}
+        return {str(file): _stamp(file) for file in reading.files(self.entry.path)}
 
 
 def _stamp(file: Path) -> str:

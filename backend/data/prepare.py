@@ -3,6 +3,7 @@
 import itertools
 import logging
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,8 @@ from backend.data import (
     tokenized_path,
     tokens,
 )
+from backend.data.examples import Example
+from backend.data.length_order import read_lengths
 from backend.data.mixing import Mix
 from backend.data.rendering import Template
 from backend.data.row_range import RowRange
@@ -215,21 +218,26 @@ def _pack(part: Part | None, work: Preparation, always: bool = False) -> Dataset
     kind = packing.kind(work.values)
     if not kind or not (always or kind == "blocks"):
         return part.rows.select_columns(examples.columns(work.stage))
+    features = packing.NEAT if kind == "neat" else packing.FEATURES
     rows, _ = cache.load_or_make(
         cache.key([part.key, kind, work.limit, *(work.values[name] for name in MIX)]),
-        packing.NEAT if kind == "neat" else packing.FEATURES,
-        lambda write: _write_packed(part.rows, kind, work.limit, write),
+        features,
+        lambda write: _write_packed(
+            part.rows, kind, work.limit, lambda batch: write(cache.to_arrow(batch, features))
+        ),
         anew=work.anew,
     )
     return rows
 
 
-def _write_packed(rows: Dataset, kind: str, limit: int, write: cache.Write) -> cache.Meta:
+def _write_packed(
+    rows: Dataset, kind: str, limit: int, write: Callable[[list[Example]], None]
+) -> cache.Meta:
     if kind == "blocks":
         texts = (ids for ids in rows.select_columns(["input_ids"]).to_iterable_dataset())
         packed = packing.blocks((row["input_ids"] for row in texts), limit)
     else:
-        lengths = _read_columns(rows, "length")["length"].tolist()
+        lengths = read_lengths(rows).tolist()
         packed = (
             packing.join([rows[index] for index in group], kind == "neat")
             for group in packing.bins(lengths, limit)

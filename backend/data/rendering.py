@@ -17,6 +17,7 @@ from backend.contract.texts.problems import Problem, UsageError
 from backend.data import template_fields, template_input, toolcalls
 from backend.data.render_limit import RenderTimeoutError, limit_rendering
 from backend.data.template_input import Digits, hide, show
+from backend.data.turn_marks import MARK, NAME, Turns, mark_turns, split_marks
 from backend.datafiles.turns import THOUGHTS, Message
 
 Tools = list[dict[str, Any]] | None
@@ -98,6 +99,7 @@ class Template:
         self.notices: list[Problem] = []
         self._default = self.default_system or default
         self.reads = self._read()
+        self._tails: dict[str, tuple[str, str] | None] = {}  # of templates, see write_turns
         self._given = self._thinking_variables(values.enable_thinking)
         self.in_parts = False
         whole = self._render_probe()
@@ -176,7 +178,7 @@ class Template:
         if self._switch is None or self._given.get(self._switch):
             return None
         thinking = copy(self)
-        thinking._given = {self._switch: True}
+        thinking._given, thinking._tails = {self._switch: True}, {}
         return thinking
 
     @property
@@ -262,6 +264,52 @@ class Template:
         variables: Mapping[str, Any] | None = None,
     ) -> str:
         """As render, for a conversation that `fit` has already changed."""
+        return self._write(self._jinja(tools), messages, tools, add_generation_prompt, variables)
+
+    def write_turns(self, messages: list[Message], tools: Tools) -> Turns | None:
+        """As write, with the place of each turn; None where a turn may depend on later ones."""
+        jinja = self._jinja(tools)
+        marked = mark_turns(jinja)
+        if marked is None or not marked.fits(messages, tools):
+            return None
+        if jinja not in self._tails:
+            self._tails[jinja] = self._find_tails(jinja, marked.jinja)
+        tails = self._tails[jinja]
+        if tails is None:
+            return None
+        text, begins = split_marks(self._write(marked.jinja, messages, tools, False, {NAME: MARK}))
+        if len(begins) == len(messages) - 1 and messages[0]["role"] == "system":
+            begins = [0, *begins]
+        return Turns(text, begins, tails) if len(begins) == len(messages) else None
+
+    def _find_tails(self, jinja: str, marked: str) -> tuple[str, str] | None:
+        """What the template writes behind the last turn, without and with a prompt; None where it
+        does not write turns as the marked template does."""
+        talk = [QUESTION, ANSWER, QUESTION]
+        try:
+            text, begins = split_marks(self._write(marked, talk, None, False, {NAME: MARK}))
+            texts = [self._write(jinja, talk[:2], None, prompt) for prompt in (False, True)]
+        except RenderTimeoutError:
+            raise
+        except RENDER_ERRORS:
+            return None
+        before = text[: begins[-1]] if len(begins) == len(talk) else None
+        if before is None or not all(each.startswith(before) for each in texts):
+            return None
+        return texts[0][len(before) :], texts[1][len(before) :]
+
+    def _jinja(self, tools: Tools) -> str:
+        return self._with_tools if tools is not None else self.jinja
+
+    def _write(
+        self,
+        jinja: str,
+        messages: list[Message],
+        tools: Tools,
+        add_generation_prompt: bool = False,
+        variables: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Write a conversation with this one of the templates."""
         if self.in_parts:
             messages = [
                 {**message, "content": [{"type": "text", "text": message["content"]}]}
@@ -273,13 +321,15 @@ class Template:
             text: str = self.tokenizer.apply_chat_template(
                 messages,
                 tools=tools,
-                chat_template=self._with_tools if tools is not None else self.jinja,
+                chat_template=jinja,
                 tokenize=False,
                 add_generation_prompt=add_generation_prompt,
                 **{**self._given, **(variables or {})},
             )
-        if len(text) > MAX_GROWTH + 100 * sum(len(str(message)) for message in messages):
-            raise ValueError(f"it writes {len(text):,} characters")
+        if len(text) > MAX_GROWTH:
+            growth = len(text) - 100 * sum(len(str(message)) for message in messages)
+            if growth > MAX_GROWTH:
+                raise ValueError(f"it writes {len(text):,} characters")
         return show(text, digits)
 
     def _shows(self, text: str, messages: list[Message], tools: Tools) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend import datafiles
 from backend.contract.arguments.typed import Arguments
 from backend.contract.registry import dataset_info
 from backend.contract.texts.problems import DataError, Params, Problem
@@ -17,7 +16,7 @@ from backend.data import packing, tokens
 from backend.data.examples import Example, Maker
 from backend.data.rendering import Template
 from backend.data.sources import Account, RawRow, Source
-from backend.datafiles import index
+from backend.datafiles import index, reading
 from backend.datafiles.formats import Conversation
 from backend.datafiles.values import DataRow
 
@@ -61,7 +60,9 @@ class RowRange(Source):
         rows, total = self._page(start, count)
         if total is not None and isinstance(limit, int):
             total = min(total, limit)
-        return list(enumerate(rows, start)), total
+        numbered = list(enumerate(rows, start))
+        self._first = self._first or (numbered[:1] if start == 0 else [])
+        return numbered, total
 
     def convert(
         self, rows: list[NumberedRow]
@@ -122,12 +123,12 @@ class RowRange(Source):
             rows = [dict(row) for _, _, row in self._rows()]
             return rows[start : start + count], len(rows)
         while True:
-            page = datafiles.page(parts, start, count)
+            page = reading.page(parts, start, count)
             if page.rows or page.indexed >= 1.0 or not count:
                 return page.rows, page.total
             for part in parts:
                 index.build(part)
-            if datafiles.page(parts, start, 1).indexed < 1.0:
+            if reading.page(parts, start, 1).indexed < 1.0:
                 time.sleep(POLL_S)  # another process is indexing it
 
 

@@ -3,12 +3,11 @@
 import hashlib
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from backend import datafiles
 from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.typed import Arguments
 from backend.contract.registry import dataset_info
@@ -16,7 +15,7 @@ from backend.contract.registry.dataset_info import Entry
 from backend.contract.system import boundary
 from backend.contract.texts.problems import DataError, Problem
 from backend.data import hub
-from backend.datafiles import formats, layouts
+from backend.datafiles import formats, layouts, reading
 from backend.datafiles.formats import Conversation
 from backend.datafiles.turns import RowError
 from backend.datafiles.values import DataRow
@@ -58,6 +57,12 @@ class Account:
     def mend(self, code: str, file: str, line: int) -> None:
         """Count a row whose turns were put in order."""
         self.mended.setdefault((code, file), RowCount(code, file, line)).count += 1
+
+    def add(self, other: "Account") -> None:
+        """Add the rows that another account has left out."""
+        for key, counted in other.refused.items():
+            first = replace(counted, count=0)
+            self.refused.setdefault(key, first).count += counted.count
 
     def notices(self) -> list[Problem]:
         """A notice for each count."""
@@ -139,13 +144,13 @@ class Source:
 
     def _files(self) -> list[Path]:
         assert self.entry.path is not None
-        return datafiles.files(self.entry.path)
+        return reading.files(self.entry.path)
 
     def _rows(self) -> Iterator[RawRow]:
         if self._hub is not None:
             return self._hub.rows()
         return (
-            (str(file), line, row) for file in self._files() for line, row in datafiles.rows(file)
+            (str(file), line, row) for file in self._files() for line, row in reading.rows(file)
         )
 
 

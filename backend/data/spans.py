@@ -47,7 +47,7 @@ def render_conversation(
     """
     try:
         ready, tools = template.fit(messages, tools)
-        apart = template.thinks_in_content and any(map(find_thought, ready))
+        apart = any(map(find_thought, ready)) and template.thinks_in_content
         whole = None if apart else _render_whole(template, ready, tools)
         if whole is None:
             return _render_each_answer(template, ready, tools, last_only)
@@ -61,21 +61,40 @@ def render_conversation(
     return [whole]
 
 
+class _SingleTexts:
+    """As turn_marks.Turns, for conversations whose texts must be rendered one by one."""
+
+    def __init__(self, template: Template, messages: list[Message], tools: Tools) -> None:
+        self.text = template.write(messages, tools)
+        self._template, self._messages, self._tools = template, messages, tools
+
+    def prompt(self, index: int) -> str:
+        """The turns before this one, with a prompt for an answer."""
+        return self._template.write(self._messages[:index], self._tools, True)
+
+    def until(self, index: int) -> str:
+        """The turns up to and with this one."""
+        if index + 1 == len(self._messages):
+            return self.text
+        return self._template.write(self._messages[: index + 1], self._tools)
+
+
 def _render_whole(template: Template, messages: list[Message], tools: Tools) -> RenderedText | None:
     """Render all answers in one text; None where one of their prompts would differ in a chat.
 
     What the assistant says before the user's first turn has no prompt and is no answer.
     """
-    text = template.write(messages, tools)
+    turns = template.write_turns(messages, tools) or _SingleTexts(template, messages, tools)
+    text = turns.text
+    first_user = template_input.find_first_user(messages)
     spans = []
     for index, message in enumerate(messages):
-        if message["role"] != "assistant" or index < template_input.find_first_user(messages):
+        if message["role"] != "assistant" or index < first_user:
             continue
-        prompt = template.write(messages[:index], tools, True)
+        prompt = turns.prompt(index)
         if not text.startswith(prompt):
             return None
-        last = index == len(messages) - 1
-        until = text if last else template.write(messages[: index + 1], tools)
+        until = turns.until(index)
         end = (
             len(until)
             if text.startswith(until)
@@ -192,11 +211,13 @@ def _cut_after_end(template: Template, answer: str) -> str:
 
 def _holds(written: str, message: Message) -> bool:
     """Whether the rendered text has the answer, apart from blanks (which templates trim)."""
-    here = _squeeze(written)
     calls: list[dict[str, Any]] = message.get("tool_calls") or []
-    names = [call["function"]["name"] for call in calls]
-    content = _squeeze(str(message["content"])).removeprefix(THINK)  # the prompt may open it
-    return content in here and all(name in written for name in names) and bool(here)
+    if not written.strip() or not all(call["function"]["name"] in written for call in calls):
+        return False
+    content = str(message["content"])
+    if content in written:
+        return True
+    return _squeeze(content).removeprefix(THINK) in _squeeze(written)  # the prompt may open it
 
 
 def _squeeze(text: str) -> str:

@@ -62,13 +62,18 @@ class _Generation(Extension):
         return nodes.Scope(body, lineno=line)
 
 
-@lru_cache(maxsize=64)
-def reads(jinja: str) -> Reads:
-    """The names that this template reads. Raises jinja2.TemplateSyntaxError."""
+def parse(jinja: str) -> nodes.Template:
+    """The syntax tree of this template. Raises jinja2.TemplateSyntaxError."""
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
-    tree = environment.parse(jinja)
+    return environment.parse(jinja)
+
+
+@lru_cache(maxsize=64)
+def reads(jinja: str) -> Reads:
+    """The names that this template reads. Raises jinja2.TemplateSyntaxError."""
+    tree = parse(jinja)
     tracer = _Tracer(tree)
     variables = template_variables.from_caller(tree)
     switches = template_variables.switches(tree, variables)

@@ -30,6 +30,8 @@ Digits = dict[str, str]  # a stand-in as it is written -> the digits of the row
 
 def hide(value: Any, digits: Digits) -> Any:
     """The value with stand-ins for its numbers, which are added to `digits`."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, Number):
         made = float(f"{START + len(digits)}e200")
         digits[repr(made)] = value.text
@@ -54,7 +56,9 @@ THINK, END_THINK = "<think>", "</think>"
 def name_thought(message: Message, reads: Reads) -> Message:
     """The message with its thought under each of its names that the template reads."""
     thought = find_thought(message)
-    names = [name for name in THOUGHTS if not reads.ignores(name)] if thought else []
+    if not thought:
+        return message
+    names = [name for name in THOUGHTS if not reads.ignores(name)]
     return {**message, **{name: message.get(name) or thought for name in names}}
 
 

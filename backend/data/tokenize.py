@@ -3,9 +3,11 @@
 The processes work on batches in order, with a bounded queue and without hanging.
 """
 
+import gc
 import itertools
 import multiprocessing
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -13,15 +15,18 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from datasets import Dataset
+import pyarrow as pa
+from datasets import Dataset, Features
 
 from backend.contract.arguments.typed import Arguments
 from backend.contract.texts.problems import DataError, Problem
 from backend.data import cache, examples, tokens
 from backend.data.examples import Maker, NumberedConversation
+from backend.data.read_ahead import ReadAhead
 from backend.data.rendering import Template
 from backend.data.row_range import TOGETHER
 from backend.data.sources import Account, RowCount, Source
+from backend.datafiles.formats import Conversation
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
@@ -32,11 +37,15 @@ _work: Callable[[Any], Any] | None = None  # of a worker process
 
 
 def map_batches(
-    work: Callable[[Batch], Result], batches: Iterable[Batch], workers: int
+    work: Callable[[Batch], Result],
+    batches: Iterable[Batch],
+    workers: int,
+    meanwhile: Callable[[], bool] = lambda: False,
 ) -> Iterator[Result]:
     """Yield `work` of each batch, in order; with one worker it runs in this process.
 
-    Raises DataError where a worker process dies (killed for memory, crashed in a library).
+    meanwhile: called again and again while the workers are busy, until it returns False. Raises
+    DataError where a worker process dies (killed for memory, crashed in a library).
     """
     if workers == 1:
         yield from map(work, batches)
@@ -50,6 +59,8 @@ def map_batches(
         for batch in batches:
             waiting.append(pool.submit(_do, batch))
             if len(waiting) > WAITING * workers:
+                while not waiting[0].done() and meanwhile():
+                    pass
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -65,6 +76,7 @@ def map_batches(
 def _begin(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
+    gc.freeze()  # what comes from the parent is not looked through, which would copy it
 
 
 def _do(batch: Any) -> Any:
@@ -73,6 +85,7 @@ def _do(batch: Any) -> Any:
 
 
 ROWS_A_WORKER = 2000  # below this a further process costs more than it brings
+CHARACTERS_A_ROW = 500  # longer rows count as several
 BATCH = TOGETHER  # the most rows that are tokenized at once
 TELL_EVERY = 10_000  # rows
 LEAST = 16  # rows; KTO pairs a prompt with the answer of another row of its batch
@@ -171,42 +184,101 @@ def batches(
         yield batch
 
 
+@dataclass
+class PlacedBatch:
+    """Conversations from number `start` on, each with its file and line."""
+
+    start: int
+    conversations: list[Conversation]
+    places: list[tuple[str, int]]
+
+    def __len__(self) -> int:
+        """The number of conversations."""
+        return len(self.conversations)
+
+    @property
+    def size(self) -> int:
+        """The characters of their texts."""
+        return sum(map(_count_characters, self.conversations))
+
+
+def _count_characters(conversation: Conversation) -> int:
+    messages = (*conversation.messages, conversation.chosen, conversation.rejected)
+    contents = sum(len(str(message.get("content", ""))) for message in messages if message)
+    return len(conversation.text) + contents
+
+
+@dataclass(frozen=True)
+class TokenizedBatch:
+    """The examples of `rows` rows as Arrow, and code, file and line of the rows without any."""
+
+    rows: int
+    examples: pa.RecordBatch
+    refused: list[tuple[str, str, int]]
+
+
+@dataclass(frozen=True)
+class BatchTokenizer:
+    """Tokenizes batches of placed conversations. It is picklable, for other processes."""
+
+    maker: Maker
+    features: Features
+
+    def __call__(self, batch: PlacedBatch) -> TokenizedBatch:
+        """Tokenize a batch."""
+        made = self.maker(list(enumerate(batch.conversations, batch.start)))
+        refused = [(code, *batch.places[number - batch.start]) for number, code in made.refused]
+        return TokenizedBatch(made.rows, cache.to_arrow(made.examples, self.features), refused)
+
+
 def _tokenize_all(work: Preparation, source: Source, write: cache.Write) -> cache.Meta:
     """Tokenize and write every example, and return the account of rows that were left out.
 
-    The rows are read twice, the first time without tokenizing, so that a broken one stops the run
-    before the work.
+    Each row is read once. One process reads ahead as far as the memory allows before it begins,
+    several read on while they tokenize, so that a broken row stops the run early.
     """
-    account = Account()
-    total = 0
-    for total, _ in enumerate(source.conversations(account), 1):
-        if total % TELL_EVERY == 0:
-            work.report.progress(0, total)
-    names = list(examples.features(work.stage))
-    places: dict[int, tuple[str, int]] = {}
+    account, without_example = Account(), Account()
+    batch_tokenizer = BatchTokenizer(work.maker(), examples.features(work.stage))
     done = 0
-    numbered = batches(_number(source, places), work.batch_size())
-    for made in map_batches(work.maker(), numbered, count_workers(work.values, total)):
-        write([{name: example[name] for name in names} for example in made.examples])
-        for place, code in made.refused:
-            account.refuse(code, *places[place])
-        for number in range(done, done + made.rows):
-            del places[number]
+    placed = _place_batches(source, account, work.batch_size())
+    ahead = ReadAhead(placed, lambda batch: batch.size)
+    workers = _read_begin(work, ahead)
+    for made in map_batches(batch_tokenizer, ahead, workers, ahead.read):
+        write(made.examples)
+        for refusal in made.refused:
+            without_example.refuse(*refusal)
         done += made.rows
-        work.report.progress(done, total)
+        work.report.progress(done, ahead.rows if ahead.ended else 0)
+    account.add(without_example)
     return {
-        "total": total,
+        "total": done,
         "refused": [vars(counted) for counted in account.refused.values()],
         "mended": [vars(counted) for counted in account.mended.values()],
     }
 
 
-def _number(source: Source, places: dict[int, tuple[str, int]]) -> Iterator[NumberedConversation]:
-    """Yield every conversation with its number, and note its file and line in `places`."""
-    counted = Account()  # its counts are those of the first reading
-    for number, (conversation, file, line) in enumerate(source.conversations(counted)):
-        places[number] = (file, line)
-        yield number, conversation
+def _place_batches(source: Source, account: Account, size: int) -> Iterator[PlacedBatch]:
+    """Yield the conversations of a source in batches. Raises DataError as Source does."""
+    rows = source.conversations(account)
+    start = 0
+    while batch := list(itertools.islice(rows, size)):
+        yield PlacedBatch(start, [row[0] for row in batch], [row[1:] for row in batch])
+        start += len(batch)
+
+
+def _read_begin(work: Preparation, ahead: ReadAhead[PlacedBatch]) -> int:
+    """Read until it is certain how many processes pay, and return their number; where one does,
+    all rows are read that may wait."""
+    most = count_workers(work.values, sys.maxsize)
+    reported = 0
+    while True:
+        rows = max(ahead.rows, ahead.size // CHARACTERS_A_ROW)
+        workers = count_workers(work.values, rows)
+        if workers == most > 1 or not ahead.read():
+            return workers
+        if ahead.rows - reported >= TELL_EVERY:
+            reported = ahead.rows
+            work.report.progress(0, reported)
 
 
 def count_workers(values: Arguments, rows: int) -> int:

@@ -11,18 +11,19 @@ answers after it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from backend.contract.arguments.typed import Arguments
+from backend.data import pieces
+from backend.data.pieces import Ids, LabelledIds
 from backend.data.rendering import Template
 from backend.data.spans import RenderedText
 
-IGNORED = -100
+IGNORED = pieces.IGNORED
 ANCHORS = ("\n", "a")  # what may stand in front of an answer while it is tokenized
 NEAR = 8  # tokens or characters that are enough to see how a text goes on
 
-Ids = list[int]
 Offsets = list[tuple[int, int]]  # of each token the characters that it covers: begin and end
 
 
@@ -113,7 +114,6 @@ def _candidates(tokenizer: Any, text: str, alone: Ids) -> Iterator[Ids]:
             yield both[len(head) :]
 
 
-LabelledIds = tuple[list[int], list[int]]  # ids and labels
 Head = tuple[str, list[int]]  # the end of a prompt, as text and as ids
 
 
@@ -150,47 +150,66 @@ class Encoded:
     @property
     def learned(self) -> int:
         """The number of tokens that are learned."""
-        return sum(label != IGNORED for label in self.labels)
+        return len(self.labels) - self.labels.count(IGNORED)
 
 
 def encode(texts: list[RenderedText], template: Template, policy: Policy) -> list[Encoded]:
     """Encode each text with its labels, cut at the end to policy.cutoff_len tokens: one example,
     or several where a later prompt does not begin with the ids of the answers before it."""
+    rows: dict[int, list[LabelledIds]] = {}
+    for encode_some in (_encode_in_pieces, _encode_whole, _encode_apart):
+        rest = {number: text for number, text in enumerate(texts) if number not in rows}
+        if rest:
+            rows.update(encode_some(rest, template, policy))
+    return [
+        cut(ids, labels, policy.cutoff_len, number)
+        for number in range(len(texts))
+        for ids, labels in rows[number]
+    ]
+
+
+Texts = dict[int, RenderedText]  # by their numbers
+NumberedRows = Iterator[tuple[int, list[LabelledIds]]]
+
+
+def _encode_in_pieces(texts: Texts, template: Template, policy: Policy) -> NumberedRows:
+    """Yield the texts whose answers are found without offsets."""
+    encoder = pieces.find_pieces(template)
+    if encoder is None:
+        return
+    encoded = encoder.encode(list(texts.values()), policy.train_on_prompt)
+    for number, row in zip(texts, encoded, strict=True):
+        if row is not None:
+            yield number, [row]
+
+
+def _encode_apart(texts: Texts, template: Template, policy: Policy) -> NumberedRows:
+    """Yield the texts whose answers are tokenized apart from their prompts."""
+    for number, text in texts.items():
+        yield number, list(encode_apart(template.tokenizer, text, policy.train_on_prompt))
+
+
+def _encode_whole(texts: Texts, template: Template, policy: Policy) -> NumberedRows:
+    """Yield the texts that can be tokenized at once."""
     tokenizer = template.tokenizer
-    labeled: list[tuple[int, LabelledIds]] = []
-    if tokenizer.is_fast:
-        labeled = list(_encode_whole(texts, tokenizer, policy))
-    whole = {number for number, _ in labeled}
-    for number, text in enumerate(texts):
-        if number not in whole:
-            rows = encode_apart(tokenizer, text, policy.train_on_prompt)
-            labeled += [(number, row) for row in rows]
-    labeled.sort(key=lambda each: each[0])
-    return [cut(Encoded(*row, text=number), policy.cutoff_len) for number, row in labeled]
-
-
-def _encode_whole(
-    texts: list[RenderedText], tokenizer: Any, policy: Policy
-) -> Iterator[tuple[int, LabelledIds]]:
-    """Yield number, ids and labels of the texts that can be tokenized at once."""
-    if not texts:
+    if not tokenizer.is_fast:
         return
     encodings = tokenizer(
-        [text.text for text in texts],
+        [text.text for text in texts.values()],
         add_special_tokens=False,
         return_offsets_mapping=True,
         verbose=False,
     )
     heads = Heads(tokenizer)
     looked: list[tuple[int, LabelledIds, list[Head] | None]] = []
-    for number, text in enumerate(texts):
-        ids, offsets = encodings["input_ids"][number], encodings["offset_mapping"][number]
+    each_text = zip(texts.items(), encodings["input_ids"], encodings["offset_mapping"], strict=True)
+    for (number, text), ids, offsets in each_text:
         labels, places = _labels(text, ids, offsets, policy)
         looked.append((number, (ids, labels), _prompt_ends(text, places, (ids, offsets), heads)))
     heads.learn(head for _, _, each in looked for head, _ in each or ())
     for number, row, each in looked:
         if each is not None and all(heads[head] == ids for head, ids in each):
-            yield number, row
+            yield number, [row]
 
 
 def _labels(
@@ -232,9 +251,8 @@ def _prompt_ends(
     return ends
 
 
-def cut(whole: Encoded, limit: int) -> Encoded:
-    """Cut the example at the end to `limit` tokens; its first token, which has nothing before it
-    to be learned from, is not learned."""
-    labels = [IGNORED, *whole.labels[1:]] if whole.labels else []
-    ids = whole.ids[:limit]
-    return replace(whole, ids=ids, labels=labels[:limit], cut=len(whole.ids) > limit)
+def cut(ids: Ids, labels: Ids, limit: int, text: int = 0) -> Encoded:
+    """An example cut at the end to `limit` tokens; its first token, which has nothing before it to
+    be learned from, is not learned."""
+    labels = [IGNORED, *labels[1:limit]] if labels else []
+    return Encoded(ids[:limit], labels[:limit], len(ids) > limit, text)

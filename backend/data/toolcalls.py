@@ -107,6 +107,8 @@ def set_call_ids(messages: list[Message], form: str) -> list[Message]:
 def sort_results_by_call(messages: list[Message]) -> list[Message]:
     """Put the results of an answer's calls in the order of the calls, by their ids, for templates
     that do not write ids."""
+    if not any(message["role"] == "tool" for message in messages):
+        return messages
     ordered: list[Message] = []
     order: dict[str, int] = {}
     results: list[Message] = []

@@ -14,10 +14,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from backend import datafiles
 from backend.contract.registry.dataset_info import PACKED, Entry, kind
 from backend.contract.texts.problems import DataError, Problem
-from backend.datafiles import arrays, formats, layouts, separators, tables, values
+from backend.datafiles import arrays, formats, layouts, reading, separators, tables, values
 from backend.datafiles.compressed import Watch
 from backend.datafiles.detect import STAGES
 from backend.datafiles.entering import kind_of_set
@@ -149,7 +148,7 @@ def check(entry: Entry, how: Checking | None = None, parts: list[Path] | None = 
     """
     if parts is None:
         assert entry.path is not None
-        parts = datafiles.files(entry.path)
+        parts = reading.files(entry.path)
     how = how or Checking()
     if not how.stage:
         here = entry if entry.path else replace(entry, path=parts[0])
@@ -268,7 +267,7 @@ class _File:
         """Yield every readable row with its line; unreadable ones are counted."""
         form = kind(self.path.name)
         try:
-            if form in datafiles.COLUMNAR:
+            if form in reading.COLUMNAR:
                 yield from self._columnar()
                 return
             refuse_foreign(self.path)
@@ -295,7 +294,7 @@ class _File:
             self.meter.now(min(self.size, mark.offset))
 
     def _columnar(self) -> Iterator[tuple[int, DataRow]]:
-        source = datafiles.COLUMNAR[kind(self.path.name)]
+        source = reading.COLUMNAR[kind(self.path.name)]
         total = max(1, source.count(self.path))
         for number, row in source.rows(self.path):
             self.meter.now(self.size * number // total)

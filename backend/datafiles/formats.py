@@ -91,7 +91,7 @@ def _read_chat(layout: Layout, row: DataRow) -> Conversation:
     read = {"pair": _read_preference, "prompt": _read_question}.get(layout.wanted, _read_answered)
     conversation = read(layout, row, asked, tools)
     notes = [*conversation.notes, *layout.note_placeholders(row, conversation.messages)]
-    if any(turns.is_older(row.get(name), layout.tags) for name in columns.values() if name):
+    if any(turns.is_older(value, layout.tags) for value in _list_structures(columns, row)):
         notes.append("row_older_calls")
     return replace(conversation, notes=tuple(notes)) if notes else conversation
 
@@ -231,6 +231,12 @@ def _read_history(value: Any) -> list[tuple[str, str]]:
 
 def _value(row: DataRow, column: str) -> Any:
     return row.get(column) if column else None
+
+
+def _list_structures(columns: Mapping[str, str], row: DataRow) -> list[Any]:
+    """The values of a row that are lists or objects."""
+    values = (row.get(name) for name in columns.values() if name)
+    return [value for value in values if isinstance(value, list | dict)]
 
 
 def _text(row: DataRow, column: str) -> str:

@@ -1,14 +1,13 @@
 """Index of a large text file: where each thousandth row begins, so that any is found at once.
 
-The index is made by a child process (`python -m backend.datafiles FILE...`) and kept in
-saves/.index; it holds for the file's size and time of change.
+The index is made by a child process (`python -m backend.datafiles FILE...`), which outlives a
+command that has started it, and kept in saves/.index; it holds for the file's size and time of
+change.
 """
 
 import hashlib
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 
 from backend.contract.folders.home import saves
 from backend.contract.registry.dataset_info import TEXTS, kind
+from backend.contract.system.child_process import Child, command
 from backend.contract.system.files import read_json, take_lock, write_atomic
 from backend.contract.texts.problems import TuneboardError
 from backend.datafiles import arrays, tables
@@ -27,7 +27,7 @@ LARGE = 8 * 1024 * 1024  # bytes; smaller text files need no index
 WRITE_S = 1.0
 FOLDER = ".index"
 
-_children: list[subprocess.Popen[bytes]] = []
+_children: list[Child] = []
 
 
 @dataclass
@@ -72,13 +72,17 @@ def is_needed(files: list[Path]) -> bool:
 
 def ensure(files: list[Path]) -> None:
     """Start a child that indexes those of these files that need it and are not indexed yet."""
-    _children[:] = [child for child in _children if child.poll() is None]
+    for child in [child for child in _children if child.code is not None]:
+        child.end()
+        _children.remove(child)
     if _children or not is_needed(files):
         return
     missing = [file for file in _texts(files) if not load(file).done]
     if missing:
-        argv = [sys.executable, "-P", "-m", "backend.datafiles", *map(str, missing)]
-        _children.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True))
+        log = saves() / FOLDER / "log.txt"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        words = [str(file.absolute()) for file in missing]
+        _children.append(Child(command(*words, module="backend.datafiles"), log=log))
 
 
 def _texts(files: list[Path]) -> list[Path]:

@@ -66,7 +66,7 @@ def columns(entry: Entry, read: Iterable[str]) -> tuple[str, ...]:
 def has_media(row: Mapping[str, Any], names: Iterable[str], read: Collection[str]) -> bool:
     """Whether a row (or a message) has media in a column of these names, or in another one that
     is not `read` as something else."""
-    if any(holds(row.get(name)) for name in names):
+    if any(name in row and holds(row[name]) for name in names):
         return True
     return any(is_media(name, value) for name, value in row.items() if name not in read)
 
@@ -105,6 +105,8 @@ def find_placeholder(text: str, *, beside_media: bool) -> Placeholder:
     has columns of pictures, so that it is a place anywhere, but in a turn about web pages only at
     the begin or the end.
     """
+    if "<" not in text:
+        return ""
     rest = mention.sub("`", code.sub("`", text)).strip()
     if any(file_name.fullmatch(path.strip()) for _, path in named_file.findall(rest)):
         return "place"

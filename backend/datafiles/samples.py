@@ -5,9 +5,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from backend import datafiles
 from backend.contract.texts.problems import DataError, Problem
-from backend.datafiles import separators
+from backend.datafiles import reading, separators
 
 FIRST = 100  # rows that are looked at
 MOST = 100_000  # rows that are read before a set is registered: a second or two
@@ -27,17 +26,17 @@ def sample(path: Path, count: int = FIRST) -> Sample:
     """Read the first rows of a file or folder. Raises DataError where not one can be read."""
     numbered: list[tuple[int, dict[str, Any]]] = []
     try:
-        for each in islice(datafiles.rows(path), count):
+        for each in islice(reading.rows(path), count):
             numbered.append(each)
     except DataError:
         if not numbered:
             raise
-    separated = separators.reason(datafiles.files(path)[0])
+    separated = separators.reason(reading.files(path)[0])
     notices = [] if separated is None else [separated]
     return Sample(str(path), [row for _, row in numbered], [line for line, _ in numbered], notices)
 
 
 def require_readable(path: Path, count: int = MOST) -> None:
     """Raises DataError where one of the first rows cannot be read, since training would stop."""
-    for _ in islice(datafiles.rows(path), count):
+    for _ in islice(reading.rows(path), count):
         pass

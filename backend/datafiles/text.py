@@ -4,9 +4,8 @@ import codecs
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from backend.contract.texts.problems import DataError
 from backend.datafiles import values
@@ -72,8 +71,7 @@ def starts_array(file: Path) -> bool:
     return rest.lstrip().startswith(b"[")
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """A place to begin reading at: bytes from the start of the (unpacked) file, and the line."""
 
     offset: int = 0

@@ -147,7 +147,9 @@ def _has_older(item: Mapping[str, Any], names: Mapping[str, str]) -> bool:
 def _is_learned(value: Any) -> bool:
     """Whether `train` or `weight` of a message lets it be learned: true or false, 1 or 0, also as
     text; true where it is missing."""
-    word = str(True if value is None else value).strip().lower().removesuffix(".0")
+    if value is None:
+        return True
+    word = str(value).strip().lower().removesuffix(".0")
     if word not in {"true", "false", "1", "0"}:
         raise RowError("row_bad_train")
     return word in {"true", "1"}
@@ -155,6 +157,8 @@ def _is_learned(value: Any) -> bool:
 
 def find_thought(message: Mapping[str, Any]) -> str:
     """The thought of a message that stands beside its content; "" where there is none."""
+    if message.keys().isdisjoint(THOUGHTS):
+        return ""
     thoughts = (message.get(name) for name in THOUGHTS)
     return next((text for text in thoughts if isinstance(text, str) and text.strip()), "")
 
@@ -243,7 +247,7 @@ def check_texts(messages: list[Message], *, answered: bool = True) -> None:
 
 def check_characters(written: str) -> None:
     """Raises RowError for half a character (a lone surrogate)."""
-    if surrogate.search(written):
+    if not written.isascii() and surrogate.search(written):
         raise RowError("row_bad_text")
 
 

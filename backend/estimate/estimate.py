@@ -9,13 +9,13 @@ import dataclasses
 from dataclasses import dataclass
 
 from backend.contract.arguments.argument_names import ArgumentName
+from backend.contract.arguments.fields.methods import is_adapter
 from backend.contract.arguments.fields.stages import TRL
 from backend.contract.arguments.typed import Arguments
 from backend.contract.preflight import rewards
 from backend.contract.texts.problems import ModelError, Problem, TuneboardError, UsageError
 from backend.data.lengths import Lengths
 from backend.estimate import (
-    drawing,
     losses,
     overhead,
     skeleton,
@@ -52,6 +52,7 @@ class Estimate:
     unknown   parts that take memory of which nothing is known here
     phase     when it is: "loading", "drawing" (answers), "learning" or "updating" (the weights)
     learned, all   numbers of weights
+    saved, states  bytes of a saved model (of an adapter: its own), and of the optimizer's states
     """
 
     parts: dict[str, int]
@@ -60,6 +61,8 @@ class Estimate:
     device: str
     learned: int
     all: int
+    saved: int
+    states: int
     workload: Workload
 
     @property
@@ -110,7 +113,7 @@ def _estimate(values: Arguments, work: Workload) -> Estimate:
         },
     }
     if work.answer:
-        phases["drawing"] = {**fixed, **drawing.measure(built, values, work)}
+        phases["drawing"] = {**fixed, **step.measure_answers(built, values, work)}
     phase, parts = max(phases.items(), key=lambda item: sum(item[1].values()))
     framework = overhead.framework(values.stage)
     parts |= {"allocator": overhead.allocator(largest), "framework": framework or 0}
@@ -121,6 +124,8 @@ def _estimate(values: Arguments, work: Workload) -> Estimate:
         device=device(),
         learned=learned,
         all=count,
+        saved=weights.learned + (0 if is_adapter(values.finetuning_type) else weights.frozen),
+        states=fixed["optimizer"],
         workload=work,
     )
 

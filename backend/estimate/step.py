@@ -1,6 +1,7 @@
-"""The segments of a training step: one forward and backward pass of a model without weights.
+"""The memory of a training step, and of drawing answers, measured on a model without weights.
 
-Each kind of layer is computed once, as the others of its kind take the same.
+A step is one forward and backward pass, in segments. Each kind of layer is computed once, as the
+others of its kind take the same.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,12 +13,13 @@ from torch import Tensor
 
 from backend.contract.arguments.typed import Arguments
 from backend.estimate import losses
-from backend.estimate.kernels import MetaKernels
+from backend.estimate.meta_tensors import MetaKernels, Tracker
 from backend.estimate.skeleton import Skeleton, layers_of
 from backend.estimate.timeline import HEAD, START, Passes, Segment
-from backend.estimate.tracker import Tracker
 from backend.estimate.workload import Workload
 from backend.model import adapters
+
+SAMPLING = 8  # arrays like a row's logits: sorted ones, their places (int64), sums, chances
 
 
 def measure(skeleton: Skeleton, values: Arguments, work: Workload) -> tuple[dict[str, Passes], int]:
@@ -97,3 +99,35 @@ class _Stopwatch:
     def _gradients(self) -> int:
         grads = [each.grad for each in self.learned if each.grad is not None]
         return sum(each.numel() * each.element_size() for each in grads)
+
+
+def measure_answers(skeleton: Skeleton, values: Arguments, work: Workload) -> dict[str, int]:
+    """The bytes of drawing answers, by part. The keys and values of all tokens are kept for those
+    that follow."""
+    model = skeleton.model
+    ids = torch.zeros(work.rows, work.length, dtype=torch.int64, device="meta")
+    known = (*model.parameters(), *model.buffers())
+    hook = model.get_output_embeddings().register_forward_pre_hook(
+        lambda _, inputs: (inputs[0][:, -1:], *inputs[1:])
+    )
+    try:
+        kernels = MetaKernels.of(values, masked=work.masked)
+        with torch.no_grad(), kernels, Tracker(known) as tracker:
+            outputs = model.eval()(
+                input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True
+            )
+    finally:
+        hook.remove()
+    of_layer = [_size(layer) for layer in outputs.past_key_values.layers]
+    of_kind = dict(zip(skeleton.chosen, of_layer, strict=True))
+    return {
+        "cache": sum(of_kind[name] for name in skeleton.names),
+        "activations": tracker.top - sum(of_layer) + max(of_layer),  # one grows by being copied
+        "logits": SAMPLING * 4 * outputs.logits.numel(),
+    }
+
+
+def _size(layer: Any) -> int:
+    """Bytes of what a layer's cache holds."""
+    states = [each for each in vars(layer).values() if isinstance(each, Tensor)]
+    return sum(each.numel() * each.element_size() for each in states)

@@ -1,9 +1,12 @@
 """`tuneboard eval`: loss and perplexity on a data set, and answers scored against its labels."""
 
+import gc
 import json
+import logging
 import math
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,10 +19,12 @@ from backend.contract.runs import run_folder
 from backend.contract.system.files import write_atomic
 from backend.contract.texts.problems import Problem, UsageError
 from backend.data import prepare, templates
+from backend.data.length_order import read_lengths
 from backend.evaluation import scores
-from backend.model import adapter_starts, load, value_head
+from backend.evaluation.row_batches import batches, rows_for_answers, rows_for_loss
+from backend.model import adapter_starts, adapters, load, value_head
 from backend.model.generation import Sampling, context_length, end_ids, pad_id
-from backend.running.failures import Stopped
+from backend.running.failures import Stopped, is_out_of_memory
 from backend.running.report import Report, finite
 from backend.training.batches import Collator
 from backend.training.preference import PairCollator, answer_ends
@@ -31,6 +36,8 @@ PREDICT_RESULTS = "predict_results.json"
 MAX_EXPONENT = 700.0  # the largest loss whose exponential is a float
 
 Results = dict[str, float | None]
+
+logger = logging.getLogger(__name__)
 
 
 def run(values: Arguments, folder: Path) -> None:
@@ -56,7 +63,7 @@ def run(values: Arguments, folder: Path) -> None:
         report.phase("tokenizing")
         prompts = prepare.prepare_prompts(values, tokenizer, template, report)
     report.phase("loading")
-    model = load.model(values, training=False)
+    model = adapters.fuse(load.model(values, training=False))
     results: Results = {}
     if evaluation is not None:
         measure = _preferences if values.stage == "rm" else _loss
@@ -114,8 +121,10 @@ def _inputs(
     model: Any, rows: Any, collate: Any, values: Arguments, report: Report
 ) -> Iterator[dict[str, Any]]:
     """Yield batches on the model's device, the longest rows first. Raises Stopped on a stop."""
-    done = 0
-    for batch in _batches(list(rows["length"]), values.per_device_eval_batch_size):
+    done, size = 0, values.per_device_eval_batch_size
+    for batch in batches(
+        read_lengths(rows).tolist(), rows_for_loss if size is None else lambda _: size
+    ):
         if report.stop_requested():
             raise Stopped
         inputs = collate([rows[index] for index in batch])
@@ -137,6 +146,7 @@ class Predictor:
         self._end = end_ids(model, tokenizer, template.stop_ids)
         self._pad = pad_id(tokenizer, self._end)
         self._sampling = Sampling.of(values)
+        self._fitting = sys.maxsize  # rows that fit in memory at once, as far as is known
 
     def run(self, prompts: Sequence[Any], folder: Path, report: Report) -> Results:
         """Predict and score; generated_predictions.jsonl grows as answers come.
@@ -147,12 +157,10 @@ class Predictor:
         torch.manual_seed(self._values.seed)
         began = time.monotonic()
         rows: dict[int, dict[str, str]] = {}
-        alone = adapter_starts.needs_single_rows(self._model)
-        size = 1 if alone else self._values.per_device_eval_batch_size
         lengths = [len(prompt.prompt_ids) for prompt in prompts]
         path = folder / PREDICTIONS
         with path.open("w", encoding="utf-8") as file:
-            for batch in _batches(lengths, size):
+            for batch in batches(lengths, self._rows_of()):
                 answers = self._answers([prompts[index].prompt_ids for index in batch], report)
                 if answers is None:
                     break
@@ -173,8 +181,46 @@ class Predictor:
         text = self._tokenizer.decode(prompt.prompt_ids, skip_special_tokens=False)
         return {"prompt": text, "label": prompt.label, "predict": answer}
 
+    def _rows_of(self) -> Callable[[int], int]:
+        """How many prompts of a length are answered at once."""
+        size = self._values.per_device_eval_batch_size
+        if adapter_starts.needs_single_rows(self._model):
+            size = 1
+        if size is not None:
+            return lambda _: size
+        return rows_for_answers(self._model, self._sampling.max_tokens, self._values.num_beams)
+
     def _answers(self, prompts: list[list[int]], report: Report) -> list[str] | None:
-        """The answers to a batch of prompts (token ids); None where a stop was asked meanwhile."""
+        """The answers to a batch of prompts (token ids); None where a stop was asked meanwhile.
+
+        A batch that does not fit in memory halves itself, and so do those after it.
+        """
+        answers: list[str] = []
+        while len(answers) < len(prompts):
+            part = prompts[len(answers) : len(answers) + self._fitting]
+            texts = self._answer_at_once(part, report)
+            if report.stop_requested():
+                return None
+            if texts is None:
+                self._fitting = len(part) // 2
+                logger.warning("%d answers at once do not fit in memory: half of them", len(part))
+            else:
+                answers += texts
+        return answers
+
+    def _answer_at_once(self, prompts: list[list[int]], report: Report) -> list[str] | None:
+        """The answers to these prompts; None where several together do not fit in memory."""
+        try:
+            return self._generate(prompts, report)
+        except (RuntimeError, MemoryError) as error:
+            if len(prompts) == 1 or not is_out_of_memory(error):
+                raise
+        gc.collect()  # what the failed pass held, now that its error is gone
+        if self._model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+    def _generate(self, prompts: list[list[int]], report: Report) -> list[str]:
         longest = max(len(ids) for ids in prompts)
         # the answers begin at one place, so the padding lies on the left
         padded = [[self._pad] * (longest - len(ids)) + ids for ids in prompts]
@@ -193,8 +239,6 @@ class Predictor:
                 generation_config=config,
                 stopping_criteria=StoppingCriteriaList([_StopRequested(report)]),
             )
-        if report.stop_requested():
-            return None
         return [self._text(ids) for ids in output[:, longest:].tolist()]
 
     def _text(self, ids: list[int]) -> str:
@@ -213,14 +257,6 @@ class _StopRequested(StoppingCriteria):
     def __call__(self, input_ids: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         stop = self._report.stop_requested()
         return torch.full((len(input_ids),), stop, dtype=torch.bool, device=input_ids.device)
-
-
-def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Yield indices in batches of like length, the longest first, so that what does not fit in
-    memory fails at once."""
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
 
 
 def _speed(prefix: str, rows: int, began: float) -> Results:

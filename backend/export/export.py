@@ -4,6 +4,7 @@ The whole folder appears at the end; a failure, a stop or a full disk leaves not
 """
 
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Sequence
@@ -25,9 +26,11 @@ from backend.contract.texts.terminal_text import decimal_size
 from backend.data import templates
 from backend.data.rendering import Template
 from backend.export import gptq, merging, modelfile, publishing
+from backend.export.gguf import gguf_file
+from backend.export.gguf.gguf_file import GgufModel
 from backend.export.new_folder import new_model_folder, require_free, require_room
 from backend.model import adapters, load, saved_weights, side_files
-from backend.model.architecture import Architecture
+from backend.model.architecture import Architecture, detect
 from backend.model.tensors import dtype_of
 from backend.running.report import Report
 
@@ -67,21 +70,44 @@ def run(values: Arguments, folder: Path) -> None:
     template = templates.load(values, tokenizer)
     for notice in template.notices:
         report.notice(notice)
-    with new_model_folder(values, plan.target, plan.size) as new_folder:
+    gguf_model = _gguf_model(plan, values, template)
+    size = gguf_model.size if gguf_model else plan.size
+    require_room(plan.target, size)
+    with new_model_folder(values, plan.target, size) as new_folder:
         report.phase("exporting")
-        if values.export_quantization_bit:
+        if gguf_model:
+            _write_gguf(gguf_model, plan, values, new_folder, report)
+        elif values.export_quantization_bit:
             gptq.quantize(plan.base, new_folder, tokenizer, values)
         else:
             _write_weights(plan, values, new_folder, report)
         report.phase("saving")
-        _write_settings(plan, values, new_folder, template)
-    size = sum(path.stat().st_size for path in plan.target.glob("*.safetensors"))
+        if not gguf_model:
+            _write_settings(values, new_folder, template)
+        (new_folder / "README.md").write_text(_card(plan, values), encoding="utf-8")
+    weights = [*plan.target.glob("*.safetensors"), *plan.target.glob("*.gguf")]
+    size = sum(path.stat().st_size for path in weights)
     results = {"bytes": size, "seconds": time.monotonic() - began}
     write_atomic(folder / run_folder.RESULTS, json.dumps(results, indent=2))
     params = {"path": str(plan.target), "size": decimal_size(size)}
     report.notice(Problem(code="exported", params=params, notice=True))
+    for command in _commands(plan.target, values):
+        report.notice(Problem(code="exported_use", params={"command": command}, notice=True))
     if values.export_hub_model_id:
         _push(plan, str(values.export_hub_model_id), report)
+
+
+def _commands(target: Path, values: Arguments) -> list[str]:
+    """The lines that run the result in other programs, ready to copy."""
+    if values.export_format == gguf_file.FORMAT:
+        file = target / gguf_file.file_name(target.name, values.gguf_type)
+        commands = [["llama-server", "-m", str(file)]]
+    else:
+        commands = [["vllm", "serve", str(target)]]
+    if values.export_modelfile:
+        name = target.name.lower()  # as Ollama's names are
+        commands.append(["ollama", "create", name, "-f", str(target / modelfile.NAME)])
+    return [shlex.join(command) for command in commands]
 
 
 def _push(plan: Plan, name: str, report: Report) -> None:
@@ -113,8 +139,51 @@ def _plan(values: Arguments) -> Plan:
     if folders and values.export_quantization_bit:
         problem = Problem(code="export_quantization_and_adapter", field="export_quantization_bit")
         raise UsageError(problem)
-    require_room(plan.target, plan.size)
     return plan
+
+
+def _gguf_model(plan: Plan, values: Arguments, template: Template) -> GgufModel | None:
+    """What is written as GGUF, if that is the format. Raises ModelError where it cannot be."""
+    if values.export_format != gguf_file.FORMAT:
+        return None
+    config = load.read_config(values)
+    return _gguf_of(plan.architecture, config, values, template)
+
+
+def _gguf_of(
+    architecture: Architecture, config: Any, values: Arguments, template: Template
+) -> GgufModel:
+    beside = set(architecture.beside)
+    tensors = {name: each for name, each in architecture.tensors.items() if name not in beside}
+    carried = templates.result_template(template, values)
+    name = architecture.kind.__name__
+    return GgufModel.of(values.gguf_type, name, config, tensors, carried)
+
+
+def _write_gguf(
+    model: GgufModel, plan: Plan, values: Arguments, new_folder: Path, report: Report
+) -> None:
+    """Write the file and its Modelfile; adapters that are no plain LoRA are merged on disk first,
+    in a folder beside, which is removed at the end."""
+    deltas = merging.plain_deltas(
+        plan.adapters, plan.architecture.tensors, plan.architecture.renamed
+    )
+    if deltas is None:
+        whole = new_folder.with_name(f".{new_folder.name}.merged")
+        options = merging.WriteOptions(None, int(values.export_size * GIGABYTE), "cpu", _quiet)
+        _merge_with_peft(plan, values, whole, options)
+        architecture = detect(whole, trust=False)
+        config = AutoConfig.from_pretrained(whole)
+        model = _gguf_of(architecture, config, values, model.template)
+    name = gguf_file.file_name(plan.target.name, values.gguf_type)
+    model.write(new_folder / name, plan.target.name, deltas or {}, report.progress)
+    if values.export_modelfile:
+        text = modelfile.modelfile(model.template, values, model.context, f"./{name}")
+        (new_folder / modelfile.NAME).write_text(text, encoding="utf-8")
+
+
+def _quiet(_done: int, _total: int) -> None:
+    """Progress that nobody reads."""
 
 
 def _write_weights(plan: Plan, values: Arguments, new_folder: Path, report: Report) -> None:
@@ -186,8 +255,8 @@ def _untie(model: Any) -> None:
         model.all_tied_weights_keys = {}
 
 
-def _write_settings(plan: Plan, values: Arguments, new_folder: Path, template: Template) -> None:
-    """Write what the base has beside its weights, Ollama's Modelfile, and the model card."""
+def _write_settings(values: Arguments, new_folder: Path, template: Template) -> None:
+    """Write what the base has beside its weights, and Ollama's Modelfile."""
     config = AutoConfig.from_pretrained(new_folder, trust_remote_code=values.trust_remote_code)
     carried = templates.result_template(template, values)
     ends = [*carried.answer_ends, *template.answer_ends]
@@ -198,15 +267,15 @@ def _write_settings(plan: Plan, values: Arguments, new_folder: Path, template: T
         context = getattr(config.get_text_config(), "max_position_embeddings", modelfile.CONTEXT)
         text = modelfile.modelfile(carried, values, context)
         (new_folder / modelfile.NAME).write_text(text, encoding="utf-8")
-    (new_folder / "README.md").write_text(_card(plan, values), encoding="utf-8")
 
 
 def _card(plan: Plan, values: Arguments) -> str:
     """The text of the model card: what was merged into what, and how to load it."""
     base = publishing.public_name(load.base_name(values))
+    is_gguf = values.export_format == gguf_file.FORMAT
     head = {
         "base_model": base,
-        "library_name": "transformers",
+        "library_name": "gguf" if is_gguf else "transformers",
         "pipeline_tag": "text-generation",
         "tags": ["tuneboard"],
     }
@@ -214,11 +283,18 @@ def _card(plan: Plan, values: Arguments) -> str:
     bits = values.export_quantization_bit
     stored = plan.dtype or dtype_of(plan.architecture.tensors)
     dtype = f"GPTQ {bits} bit" if bits else str(stored).removeprefix("torch.")
+    if is_gguf:
+        dtype = f"GGUF {values.gguf_type}"
+        file = gguf_file.file_name(plan.target.name, values.gguf_type)
+        use = f"```sh\nllama-server -m {file}\n```\n"
+    else:
+        use = (
+            "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+            'model = AutoModelForCausalLM.from_pretrained("<this folder>")\n'
+            'tokenizer = AutoTokenizer.from_pretrained("<this folder>")\n```\n'
+        )
     return (
         f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n"
         f"# {plan.target.name}\n\n"
-        f"Exported with Tuneboard: base model {base}, merged adapters: {names}, {dtype}.\n\n"
-        "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-        'model = AutoModelForCausalLM.from_pretrained("<this folder>")\n'
-        'tokenizer = AutoTokenizer.from_pretrained("<this folder>")\n```\n'
+        f"Exported with Tuneboard: base model {base}, merged adapters: {names}, {dtype}.\n\n{use}"
     )

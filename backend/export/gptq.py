@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from backend import datafiles
 from backend.contract.arguments.typed import Arguments
 from backend.contract.models.model_folder import local
 from backend.contract.texts.problems import DataError, Problem
+from backend.datafiles import reading
 from backend.model.device import device
 from backend.model.tensors import layout
 
@@ -67,8 +67,8 @@ def samples(tokenizer: Any, values: Arguments) -> list[dict[str, torch.Tensor]]:
 
 def _texts(path: Path) -> Iterator[str]:
     """Yield the column "text" of each row, or all its texts joined by line ends."""
-    for file in datafiles.files(path):
-        for _, row in datafiles.rows(file):
+    for file in reading.files(path):
+        for _, row in reading.rows(file):
             text = row.get("text")
             words = [text] if isinstance(text, str) else list(row.values())
             yield "\n".join(word for word in words if isinstance(word, str))

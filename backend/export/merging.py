@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from backend.contract.system.files import read_json
-from backend.model.tensors import WEIGHTS, Layout, read
+from backend.model.tensors import DTYPES, WEIGHTS, Layout, Tensor, read
 
 ADAPTER = "adapter_model.safetensors"
-# Settings that a plain LoRA may have; all others in its config must have peft's defaults.
+LARGEST = 8  # bytes of a number
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+# Settings of a LoRA that may be anything here.
 UNIMPORTANT = {
     "auto_mapping",
     "base_model_name_or_path",
@@ -29,12 +30,42 @@ UNIMPORTANT = {
     "layers_to_transform",
     "lora_alpha",
     "lora_dropout",
+    "peft_type",
     "peft_version",
     "r",
     "revision",
     "target_modules",
     "task_type",
     "use_rslora",
+}
+# All others must have peft's defaults, which stand here as peft takes seconds to import.
+DEFAULTS: dict[str, Any] = {
+    "alora_invocation_tokens": None,
+    "alpha_pattern": {},
+    "arrow_config": None,
+    "bias": "none",
+    "corda_config": None,
+    "ensure_weight_tying": False,
+    "eva_config": None,
+    "fan_in_fan_out": False,
+    "init_lora_weights": True,
+    "kasa_config": None,
+    "layer_replication": None,
+    "loftq_config": {},
+    "lora_bias": False,
+    "lora_ga_config": None,
+    "megatron_config": None,
+    "megatron_core": "megatron.core",
+    "modules_to_save": None,
+    "monteclora_config": None,
+    "qalora_group_size": 16,
+    "rank_pattern": {},
+    "target_parameters": None,
+    "trainable_token_indices": None,
+    "use_bdlora": None,
+    "use_dora": False,
+    "use_qalora": False,
+    "velora_config": None,
 }
 
 
@@ -84,23 +115,61 @@ def plain_deltas(
 
 
 def write(tensors: Layout, deltas: Deltas, folder: Path, options: WriteOptions) -> None:
-    """Write the model with its deltas added, in files of at most options.shard bytes."""
+    """Write the model with its deltas added, in files of at most options.shard bytes.
+
+    Each tensor goes to its place in the file as soon as it is made, so that one of them is in
+    memory at a time.
+    """
     parts = list(_parts(tensors, options))
     total = len(tensors)
     done, places = 0, {}
     for number, names in enumerate(parts, start=1):
         file = WEIGHTS if len(parts) == 1 else f"model-{number:05d}-of-{len(parts):05d}.safetensors"
-        content = {}
-        for name, weight in read(names, tensors):
-            content[name] = _add_deltas(weight, deltas.get(name, ()), options)
-            places[name] = file
-            done += 1
-            options.progress(done, total)
-        save_file(content, folder / file, metadata={"format": "pt"})
+        header, places_in = _lay_out(names, tensors, options)
+        with (folder / file).open("wb") as target:
+            target.write(header)
+            for name, weight in read(names, tensors):
+                target.seek(len(header) + places_in[name])
+                target.write(_to_bytes(_add_deltas(weight, deltas.get(name, ()), options)))
+                places[name] = file
+                done += 1
+                options.progress(done, total)
     if len(parts) > 1:
         size = sum(tensor.size_as(options.dtype) for tensor in tensors.values())
         index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(places.items()))}
         (folder / f"{WEIGHTS}.index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def _lay_out(
+    names: Sequence[str], tensors: Layout, options: WriteOptions
+) -> tuple[bytes, dict[str, int]]:
+    """The header of a safetensors file with its length before it, and the offset of each tensor.
+
+    Tensors of larger numbers come first, so that each lies at a multiple of the size of its own;
+    the format is that of github.com/huggingface/safetensors.
+    """
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    offsets, end = {}, 0
+    for name in sorted(names, key=lambda each: -_itemsize(tensors[each], options)):
+        tensor = tensors[name]
+        kind = NAMES[options.dtype] if options.dtype and tensor.dtype else tensor.kind
+        offsets[name], begin = end, end
+        end += tensor.size_as(options.dtype)
+        entries[name] = {"dtype": kind, "shape": tensor.shape, "data_offsets": [begin, end]}
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, offsets
+
+
+def _itemsize(tensor: Tensor, options: WriteOptions) -> int:
+    """The bytes of one of its numbers, as it is written; one without numbers lies anywhere."""
+    count = math.prod(tensor.shape)
+    return tensor.size_as(options.dtype) // count if count else LARGEST
+
+
+def _to_bytes(weight: torch.Tensor) -> memoryview:
+    numbers: Any = weight.reshape(-1).view(torch.uint8).numpy()
+    return memoryview(numbers)
 
 
 def _parts(tensors: Layout, options: WriteOptions) -> Iterator[list[str]]:
@@ -127,16 +196,15 @@ def _add_deltas(
         for delta in deltas:
             up, down = (part.to(options.device, torch.float32) for part in (delta.up, delta.down))
             weight = weight + delta.scale * (up @ down)
-    if weight.is_floating_point():
+    if own in NAMES:
         weight = weight.to("cpu", options.dtype or own)
     return weight.contiguous()
 
 
 def _deltas(folder: Path, tensors: Layout, renamed: Mapping[str, str]) -> dict[str, Delta] | None:
-    settings = _settings(folder)
-    if settings is None or not (folder / ADAPTER).is_file():
+    scale = _scale(folder)
+    if scale is None or not (folder / ADAPTER).is_file():
         return None
-    root = math.sqrt(settings.r) if settings.use_rslora else settings.r
     parts = load_file(folder / ADAPTER)
     deltas = {}
     for key, down in parts.items():
@@ -150,22 +218,19 @@ def _deltas(folder: Path, tensors: Layout, renamed: Mapping[str, str]) -> dict[s
             continue
         if (up.shape[0], down.shape[1]) != target.shape or up.shape[1] != down.shape[0]:
             return None
-        deltas[name] = Delta(up, down, settings.lora_alpha / root)
+        deltas[name] = Delta(up, down, scale)
     return deltas if 2 * len(deltas) == len(parts) else None
 
 
-def _settings(folder: Path) -> Any:
-    """The adapter's config, or None where it is not plain LoRA."""
+def _scale(folder: Path) -> float | None:
+    """The factor of an adapter's products, or None where it is not plain LoRA."""
     config = read_json(folder / "adapter_config.json")
-    if config.get("peft_type") != "LORA":
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if config.get("peft_type") != "LORA" or not isinstance(rank, int) or rank < 1:
         return None
-    default = json.loads(json.dumps(LoraConfig().to_dict(), default=str))
-    changed = [
-        name
-        for name, value in config.items()
-        if name not in UNIMPORTANT | {"peft_type"}
-        and (name not in default or value != default[name])
-    ]
-    if changed:
+    if not isinstance(alpha, int | float):
         return None
-    return LoraConfig(**{name: config[name] for name in ("r", "lora_alpha", "use_rslora")})
+    own = {name: value for name, value in config.items() if name not in UNIMPORTANT}
+    if any(name not in DEFAULTS or value != DEFAULTS[name] for name, value in own.items()):
+        return None
+    return float(alpha / (math.sqrt(rank) if config.get("use_rslora") else rank))

@@ -44,9 +44,10 @@ class TemplateParts:
     late: bool = False
 
 
-def modelfile(template: Template, values: Arguments, context: int) -> str:
-    """The text of a Modelfile for its own folder; `context` is the context length in tokens."""
-    lines = ["FROM ."]
+def modelfile(template: Template, values: Arguments, context: int, weights: str = ".") -> str:
+    """The text of a Modelfile; `context` is the context length in tokens, `weights` the path of the
+    model, seen from the Modelfile."""
+    lines = [f"FROM {weights}"]
     parts = template_parts(template)
     if parts is not None:
         lines.append(f'TEMPLATE """{go_template(parts)}"""')

@@ -87,7 +87,17 @@ def _version(name: str) -> str:
         return ""
 
 
-FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "Modelfile", "*.png", "*.md"]
+FILES = [
+    "*.safetensors",
+    "*.gguf",
+    "*.json",
+    "*.jinja",
+    "*.model",
+    "*.txt",
+    "Modelfile",
+    "*.png",
+    "*.md",
+]
 # Files of a run that hold paths of this machine, and everything in subfolders.
 LEFT = [
     run_folder.RUN,

@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftConfig, get_peft_model, get_peft_model_state_dict
-from peft.tuners.cartridge.utils import initialize_kv_prefix_from_past_key_values
 from safetensors.torch import load_file, save_file
 
 from backend.contract.arguments.typed import Arguments
@@ -74,6 +72,8 @@ def save(model: Any, folder: Path, run: Path, state_dict: Any = None) -> None:
 
 
 def _weights(model: Any, state_dict: Any = None) -> dict[str, torch.Tensor]:
+    from peft import get_peft_model_state_dict
+
     state = get_peft_model_state_dict(model, state_dict=state_dict)
     return {name: each.detach().cpu().contiguous().clone() for name, each in state.items()}
 
@@ -151,12 +151,16 @@ def initialize_prompts(model: Any, method: str, ids: list[int]) -> None:
             return
         with model.disable_adapter():
             cache = model.eval()(input_ids=tokens[None], use_cache=True).past_key_values
+        from peft.tuners.cartridge.utils import initialize_kv_prefix_from_past_key_values
+
         initialize_kv_prefix_from_past_key_values(model, past_key_values=cache)
     model.train()
 
 
 def continue_training(model: Any, folder: Path) -> Any:
     """Load a saved prompt or prefix for further training, which peft itself does not do."""
+    from peft import PeftConfig, get_peft_model
+
     config = PeftConfig.from_pretrained(str(folder))
     config.inference_mode = False
     model = get_peft_model(model, config)

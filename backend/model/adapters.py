@@ -1,4 +1,7 @@
-"""Choose the weights that learn: all, some layers (freeze), or an adapter; save and load them."""
+"""Choose the weights that learn: all, some layers (freeze), or an adapter; save and load them.
+
+peft is imported where it is used: half of what a command would import that needs none of it.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -6,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 
 from backend.contract.arguments.fields.methods import SOFT_PROMPTS, is_adapter
 from backend.contract.arguments.typed import Arguments
@@ -19,14 +21,14 @@ from backend.model import (
     adapter_starts,
     freezing,
     language,
-    peft_methods,
     saved_weights,
     value_head,
 )
 from backend.model import vocabulary as tokens
-from backend.model.device import training_precision
-from backend.model.peft_methods import AdaLoraCallback
+from backend.model.device import device, training_precision
+from backend.running.failures import is_out_of_memory
 
+PREDICTING = ("pt", "sft")  # stages whose loss is that of the next token
 # peft_type in adapter_config.json -> finetuning_type
 PEFT_TYPES = {
     "LORA": "lora",
@@ -54,6 +56,23 @@ def merge(model: Any, folders: Sequence[Path]) -> Any:
     return model
 
 
+def fuse(model: Any) -> Any:
+    """The model with its adapter merged, for answers alone, where that changes none of them.
+
+    Beside each layer an adapter costs two small matrix products for each token. Merged, W + s*B*A
+    is rounded once more: in float32 that is lost among the errors of the sums, in half precision it
+    is not, so that such models, quantized ones and adapters other than LoRA are left as they are.
+    """
+    kinds = {str(each.peft_type.value) for each in getattr(model, "peft_config", {}).values()}
+    if kinds != {"LORA"} or getattr(model, "is_loftq", False):
+        return model
+    whole = base_of(model)
+    exact = {torch.float32, torch.float64}
+    if getattr(whole, "is_quantized", False) or {p.dtype for p in whole.parameters()} - exact:
+        return model
+    return model.merge_and_unload()
+
+
 def require_mergeable(folders: Sequence[Path]) -> None:
     """Raise ModelError where one of the adapters cannot become a part of the weights."""
     for folder in folders:
@@ -79,15 +98,17 @@ def base_of(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "peft_config") else model
 
 
-def attach(model: Any, folder: Path, *, training: bool = False) -> Any:
+def attach(model: Any, folder: Path, *, training: bool = False, name: str = "default") -> Any:
     """Put one adapter on a model. Raises ModelError where the adapter is for another model."""
+    from peft import PeftModel
+
     adapter_starts.require_quantized(model, folder)
     with _wrap_load_errors(model, folder):
         tokens.resize_for_adapter(model, folder)
         if training and method_of(folder) in SOFT_PROMPTS:
             return adapter_starts.continue_training(model, folder)
         tuned = PeftModel.from_pretrained(
-            model, str(folder), is_trainable=training, use_safetensors=True
+            model, str(folder), adapter_name=name, is_trainable=training, use_safetensors=True
         )
     tuned.is_loftq = adapter_starts.is_marked(folder)
     return tuned
@@ -112,7 +133,7 @@ def _wrap_load_errors(model: Any, folder: Path) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, KeyError, TypeError, OSError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
+        if is_out_of_memory(error):
             raise
         params = {"path": str(folder), "model": str(name), "reason": _summarize(error)}
         raise ModelError(
@@ -127,6 +148,8 @@ def prepare(model: Any, folders: Sequence[Path], values: Arguments) -> Any:
     """
     method = values.finetuning_type
     if getattr(model, "is_quantized", False):
+        from peft import prepare_model_for_kbit_training
+
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if is_adapter(method):
         model = _prepare_adapter(model, folders, values)
@@ -139,11 +162,24 @@ def prepare(model: Any, folders: Sequence[Path], values: Arguments) -> Any:
         model = merge(model, folders)
         model.requires_grad_(requires_grad=True)
     language.freeze_others(base_of(model))
-    dtype = training_precision(values).learned
+    precision = training_precision(values)
     for weights in model.parameters():
         if weights.requires_grad and weights.is_floating_point():
-            weights.data = weights.data.to(dtype)
+            weights.data = weights.data.to(precision.learned)
+    if precision.bf16 and device() == "cpu" and method == "lora" and values.stage in PREDICTING:
+        _keep_inputs(model)
     return model
+
+
+def _keep_inputs(model: Any) -> None:
+    """Let LoRA take its inputs as they are: in mixed precision they are cast for the product, and
+    peft's cast to float32 before that costs a twentieth of a step on a processor.
+
+    Only in stages whose every forward pass is in mixed precision.
+    """
+    for layer in model.modules():
+        if hasattr(layer, "cast_input_dtype_enabled"):
+            layer.cast_input_dtype_enabled = False
 
 
 def initialize(
@@ -168,7 +204,11 @@ def initialize(
 def callbacks(model: Any) -> list[Any]:
     """The Trainer callbacks that the adapter of this model needs."""
     allocates = hasattr(getattr(model, "base_model", None), "rankallocator")
-    return [AdaLoraCallback()] if allocates else []
+    if not allocates:
+        return []
+    from backend.model.peft_methods import AdaLoraCallback
+
+    return [AdaLoraCallback()]
 
 
 def save(model: Any, folder: Path, values: Arguments, run: Path, state_dict: Any = None) -> None:
@@ -256,6 +296,10 @@ def adapters_to_merge(folders: Sequence[Path], values: Arguments) -> Sequence[Pa
 
 
 def _prepare_adapter(model: Any, folders: Sequence[Path], values: Arguments) -> Any:
+    from peft import get_peft_model
+
+    from backend.model import peft_methods
+
     before = adapters_to_merge(folders, values)
     if before and values.quantization_bit:
         raise UsageError(Problem(code="quantization_one_adapter", field="adapter_name_or_path"))
@@ -309,6 +353,8 @@ def _method_error(model: Any, values: Arguments, error: Exception) -> ModelError
 
 
 def _unknown_modules(model: Any, values: Arguments) -> UsageError:
+    from backend.model import peft_methods
+
     field = peft_methods.target_field(values)
     known = ", ".join(peft_methods.linear_names(model))
     params = {"value": ", ".join(names(values[field])), "known": known}

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from backend import datafiles
 from backend.contract.arguments.arguments import check_parsed, report_ignored, resolve
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.typed import Arguments
@@ -19,8 +18,8 @@ from backend.contract.registry.dataset_info import MEDIA_PROBLEM, Entry
 from backend.contract.runs import run_names
 from backend.contract.texts.locales import t
 from backend.contract.texts.problems import DataError, ModelError, Params, Problem, UsageError
-from backend.contract.texts.terminal_text import say
-from backend.datafiles import formats, layouts
+from backend.contract.texts.terminal_text import drop_marks, reader_language, say
+from backend.datafiles import formats, layouts, reading
 from backend.datafiles.turns import RowError
 from backend.datafiles.values import DataRow
 
@@ -48,7 +47,7 @@ def picture_problems(values: Arguments, task: str) -> list[Problem]:
 def _problem(entry: Entry, stage: str, argument: str) -> Problem | None:
     if entry.path is None:
         return None
-    rows = list(islice(datafiles.rows(entry.path), ROWS))
+    rows = list(islice(reading.rows(entry.path), ROWS))
     place = (str(entry.path), rows[0][0])
     read = formats.reader(layouts.layout(entry, rows[0][1], place, layouts.WANTED[stage]))
     lines = [line for line, row in rows if _holds_media(read, row)]
@@ -104,6 +103,9 @@ def check_values(
 
 
 def print_problems(problems: Iterable[Problem]) -> None:
-    """Print every problem and notice to standard error, a line each."""
+    """Print every problem and notice to standard error, a line each, in the language of who reads
+    it there."""
+    lang = reader_language(sys.stderr)
     for problem in problems:
-        say(f"{t('cli.notice' if problem.notice else 'cli.error')}: {problem.text()}", sys.stderr)
+        kind = t("cli.notice" if problem.notice else "cli.error", lang)
+        say(drop_marks(f"{kind}: {problem.text(lang)}", lang), sys.stderr)

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 import torch
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.field import TRUE
 from backend.contract.arguments.typed import Arguments
 from backend.contract.texts.problems import Problem
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+HALVES: tuple[ArgumentName, ...] = ("pure_bf16", "bf16")
+WISHES: tuple[ArgumentName, ...] = (*HALVES, "fp16")  # the first that is on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +41,15 @@ def device() -> str:
 
 
 def training_precision(values: Arguments) -> Precision:
-    """The precision for training: bf16 where the GPU has it; float32 without a CUDA GPU, with a
-    notice where another one was asked for."""
-    wish = next((name for name in ("pure_bf16", "bf16", "fp16") if values[name]), "")
+    """The precision for training: bf16 where the GPU has it, and on a processor where it is asked
+    for; else float32, with a notice where another one was asked for."""
+    wish = next((name for name in WISHES if values[name]), "")
     place = device()
     if place == "cuda" and wish == "fp16":
         return Precision(frozen=torch.float16, learned=torch.float32, fp16=True)
     automatic = values.bf16 is None and not wish
-    if place == "cuda" and (wish or automatic) and has_bf16():
+    able = place == "cuda" and (wish or automatic) and has_bf16()
+    if able or (place == "cpu" and wish in HALVES):
         if wish == "pure_bf16":
             return Precision(frozen=torch.bfloat16, learned=torch.bfloat16)
         return Precision(frozen=torch.bfloat16, learned=torch.float32, bf16=True)

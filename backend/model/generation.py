@@ -1,7 +1,7 @@
 """Sampling values of an answer, and the GenerationConfig of transformers from them."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backend.contract.arguments.typed import Arguments
 
@@ -12,6 +12,15 @@ Model = Any
 Tokenizer = Any
 
 
+class TokenLogprob(NamedTuple):
+    """A token's id with its log-probability by the model alone, before penalties and temperature;
+    `likeliest` are (token id, log-probability) of the likeliest tokens at its place."""
+
+    token: int
+    logprob: float
+    likeliest: tuple[tuple[int, float], ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
     """The sampling values of one answer.
@@ -19,6 +28,12 @@ class Sampling:
     Temperature 0 or top_p 0 is greedy. top_k 0 keeps every token. min_p keeps tokens whose
     probability is at least this share of the likeliest token's. `stop` are texts that end the
     answer and are never shown. `seed` None draws differently each time.
+
+    frequency_penalty  taken from the score of a token for each time that the answer has it already
+    presence_penalty   taken from the score of every token that the answer has already
+    logit_bias         (token id, what is added to its score)
+    logprobs           how many of the likeliest tokens are told with each token of the answer,
+                       beside its own log-probability; None tells no log-probabilities
     """
 
     max_tokens: int = 1024
@@ -27,6 +42,10 @@ class Sampling:
     top_k: int = 50
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    logprobs: int | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
     skip_special_tokens: bool = True
@@ -47,7 +66,11 @@ class Sampling:
         """A copy whose max_tokens fits into `context` tokens together with `prompt` tokens."""
         if context is None:
             return self
-        return replace(self, max_tokens=max(1, min(self.max_tokens, context - prompt)))
+        return replace(self, max_tokens=min(self.max_tokens, max(1, context - prompt)))
+
+    def with_seed(self, number: int) -> "Sampling":
+        """A copy for one of several answers to the same text: a seed counts up, so they differ."""
+        return self if self.seed is None else replace(self, seed=self.seed + number)
 
     def config(self, end: tuple[int, ...], pad: int, **more: Any) -> "GenerationConfig":
         """The configuration for model.generate; `end` are the token ids that end an answer."""

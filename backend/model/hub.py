@@ -2,9 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
-from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -20,16 +18,10 @@ from backend.contract.models.model_folder import local
 from backend.contract.runs.run_names import describe_places
 from backend.contract.system import boundary
 from backend.contract.texts.problems import ModelError, Problem
-from backend.running.deadline import answers_in_time, retry
+from backend.hub import fetching
+from backend.hub.fetching import CODE, FILES, SECOND_COPIES, Repository
 
 DEADLINE = 12.0  # seconds until the hub must have answered once
-CONFIGS = ["config.json", "adapter_config.json"]
-FILES = [
-    *("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"),
-    *("LICENSE*", "NOTICE*", "USE_POLICY*"),
-]
-# A star passes folders: "*.safetensors" alone takes second copies, as of original/, as well.
-SECOND_COPIES = ["*/*.safetensors"]
 
 
 def fetch(name: str, values: Arguments, field: str = "model_name_or_path") -> Path:
@@ -45,25 +37,37 @@ def fetch(name: str, values: Arguments, field: str = "model_name_or_path") -> Pa
 
 
 def _huggingface(name: str, values: Arguments, field: str) -> Path:
-    place: dict[str, Any] = {"revision": values.model_revision or "main"}
-    place |= _cache(values)
-    code = ["*.py"] if values.trust_remote_code else []
+    code = CODE if values.trust_remote_code else ()
+    repository = Repository(
+        name,
+        values.model_revision or "main",
+        cache=_cache(values).get("cache_dir"),
+        patterns=(*FILES, *code),
+        refused=SECOND_COPIES,
+    )
     try:
-        # The small files first; where the hub does not answer, an earlier download is used.
-        stalled = not answers_in_time(
-            lambda: retry(lambda: snapshot_download(name, allow_patterns=CONFIGS, **place)),
-            DEADLINE,
-        )
-        rest = {**place, "allow_patterns": FILES + code, "local_files_only": stalled}
-        rest["ignore_patterns"] = SECOND_COPIES
-        return Path(retry(lambda: snapshot_download(name, **rest)))
+        return _download(repository)
     except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         code_name = "hub_gated" if isinstance(error, GatedRepoError) else "hub_not_found"
         raise _error(code_name, name, field) from error
     except HFValidationError as error:
         raise _error("model_missing", name, field) from error
-    except (LocalEntryNotFoundError, HTTPError, OSError) as error:
+    except (HTTPError, OSError) as error:
         raise _error("hub_unreachable", name, field) from error
+
+
+def _download(repository: Repository) -> Path:
+    """Fetch what is missing of a model. Where the hub does not answer, or refuses, an earlier
+    download is used."""
+    try:
+        plan = fetching.make_plan(repository, DEADLINE)
+    except (HTTPError, OSError) as error:
+        try:
+            return Path(repository.snapshot(local_files_only=True))
+        except LocalEntryNotFoundError:
+            raise error from None
+    fetching.require_room(repository, plan)
+    return fetching.fetch(repository, plan)
 
 
 def _modelscope(name: str, values: Arguments, field: str) -> Path:
@@ -75,8 +79,8 @@ def _modelscope(name: str, values: Arguments, field: str) -> Path:
             download(
                 name,
                 revision=None if revision == "main" else revision,
-                allow_patterns=FILES,
-                ignore_patterns=SECOND_COPIES,
+                allow_patterns=[*FILES],
+                ignore_patterns=[*SECOND_COPIES],
                 **_cache(values),
                 **({"token": token} if token else {}),
             )

@@ -12,6 +12,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from backend.contract.texts.problems import ModelError, Problem
+from backend.running.failures import is_out_of_memory
 
 FIELD = "model_name_or_path"
 IDS = ((1, 2, 3, 4), (1, 2, 3, 5))  # two short texts that differ in their last token
@@ -84,7 +85,7 @@ def require_text(model: Any) -> None:
             model.train()(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
             outputs = model.eval()(input_ids=ids, attention_mask=torch.ones_like(ids))
     except REFUSALS as error:
-        if isinstance(error, torch.OutOfMemoryError):
+        if is_out_of_memory(error):
             raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise _error("model_not_on_text", model, reason=reason) from error

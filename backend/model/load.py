@@ -24,6 +24,7 @@ from backend.model import vocabulary as tokens
 from backend.model.architecture import Architecture
 from backend.model.device import device as device
 from backend.model.device import inference_dtype, training_precision
+from backend.running.failures import is_out_of_memory
 
 FIELD = "model_name_or_path"
 HubOptions = tuple[str, str, str | None]  # the hub, the revision, the folder for files
@@ -93,7 +94,7 @@ def base_model(values: Arguments, *, training: bool = False, dtype: Any = None) 
     quantize.require_loadable(folder, values, training=training)
     known = base_architecture(values)
     dtype = dtype or (_training_dtype(values) if training else inference_dtype(values))
-    config = _config(values)
+    config = read_config(values)
     attention.scale_positions(config, values)
     quantization = quantize.config(values, dtype)
     options: dict[str, Any] = {"config": config, "dtype": dtype, "use_safetensors": True}
@@ -115,7 +116,7 @@ def empty_model(values: Arguments, *, dtype: Any = None) -> Any:
 
     `dtype` None takes that of training. Raises ModelError as loading does.
     """
-    known, config = base_architecture(values), _config(values)
+    known, config = base_architecture(values), read_config(values)
     attention.scale_positions(config, values)
     with torch.device("meta"):
         empty = known.kind(config)
@@ -177,17 +178,18 @@ def tokenizer(values: Arguments) -> Any:
 def _base_config(folder: Path, values: Arguments) -> dict[str, Any]:
     """The option with the base's config for a folder without one, as transformers also chooses the
     tokenizer's class by the model's type, and another class may split texts in another way."""
-    return {} if (folder / model_folder.CONFIG).is_file() else {"config": _config(values)}
+    return {} if (folder / model_folder.CONFIG).is_file() else {"config": read_config(values)}
 
 
-def _config(values: Arguments) -> Any:
+def read_config(values: Arguments) -> Any:
+    """The configuration of the base model. Raises ModelError."""
     folder = base_folder(values)
     return _load_or_raise(folder, AutoConfig.from_pretrained, folder, **_trust(values))
 
 
 def embedding_rows(values: Arguments) -> int:
     """The number of rows of the base's embeddings, as its config says."""
-    return int(_config(values).get_text_config().vocab_size)
+    return int(read_config(values).get_text_config().vocab_size)
 
 
 def tokenizer_folder(values: Arguments) -> Path:
@@ -315,9 +317,9 @@ def _load_or_raise(folder: Path, load: Any, *args: Any, **kwargs: Any) -> Any:
     """Call a from_pretrained and turn its errors about the folder into ModelError."""
     try:
         return load(*args, **kwargs)
-    except torch.OutOfMemoryError:
-        raise
     except LOADING_ERRORS as error:
+        if is_out_of_memory(error):
+            raise
         reason = " ".join(str(error).split())[:300]
         params = {"path": str(folder), "reason": reason}
         raise ModelError(Problem(code="model_load_failed", field=FIELD, params=params)) from error

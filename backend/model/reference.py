@@ -170,11 +170,11 @@ def base_notices(values: Arguments) -> list[Problem]:
         return []
     return [
         OTHER.redirect_problem(each)
-        for each in load.base_notices(OTHER.loading_arguments(_with_model_name(values)))
+        for each in load.base_notices(OTHER.loading_arguments(with_model_name(values)))
     ]
 
 
-def _with_model_name(values: Arguments) -> Arguments:
+def with_model_name(values: Arguments) -> Arguments:
     """The values with ref_model set, to the policy's model where it is not given."""
     return values.replace(ref_model=values.ref_model or values.model_name_or_path)
 
@@ -184,7 +184,7 @@ def _load(values: Arguments, vocabulary: int, place: torch.device) -> Any:
 
     Raises ModelError for the arguments that name it.
     """
-    own_values = _with_model_name(values)
+    own_values = with_model_name(values)
     model = OTHER.load(own_values)
     rows = model.get_input_embeddings().weight.shape[0]
     if rows < vocabulary:

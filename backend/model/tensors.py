@@ -22,12 +22,16 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """The place of a tensor in a file; `dtype` is None where it is not floating-point."""
+    """The place of a tensor in a file.
+
+    `dtype` is None where it is not floating-point; `kind` is what the file calls it.
+    """
 
     file: Path
     shape: tuple[int, ...]
     dtype: torch.dtype | None
     size: int  # bytes
+    kind: str
 
     def size_as(self, dtype: torch.dtype | None) -> int:
         """The size in bytes when it is written as `dtype` (None: in its own)."""
@@ -46,7 +50,7 @@ def layout(folder: Path) -> dict[str, Tensor]:
         for name, entry in header.items():
             begin, end = entry["data_offsets"]
             dtype = DTYPES.get(entry["dtype"])
-            tensors[name] = Tensor(path, tuple(entry["shape"]), dtype, end - begin)
+            tensors[name] = Tensor(path, tuple(entry["shape"]), dtype, end - begin, entry["dtype"])
     return tensors
 
 

@@ -36,7 +36,7 @@ from backend.contract.system import processes
 from backend.contract.system.files import dump, read_json, take_lock, write_atomic
 from backend.contract.system.processes import Process
 from backend.contract.texts.problems import STOPPED_EXIT
-from backend.running import queue
+from backend.running import notifying, queue
 
 POLL_SECONDS = 0.2
 LOCK_SECONDS = 5.0  # a supervisor before us may still be on its way out
@@ -53,6 +53,9 @@ def main(argv: list[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     folder = Path(words.pop(0)).absolute()
     if os.fork():
+        # Here, and not in the supervisor, which kills all that is left of its children at the end.
+        if words != ["--adopt"]:
+            notifying.start(folder)
         os._exit(0)
     if take_lock(folder / LOCK, LOCK_SECONDS) is None:
         sys.stderr.write("another supervisor holds this run\n")
@@ -116,7 +119,11 @@ def _start(folder: Path, words: list[str], token: str) -> subprocess.Popen[bytes
         try:
             child = subprocess.Popen(
                 argv,
-                env={**os.environ, "TUNEBOARD_RUN": str(folder), processes.TOKEN: token},
+                env={
+                    **notifying.without_addresses(os.environ),
+                    "TUNEBOARD_RUN": str(folder),
+                    processes.TOKEN: token,
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

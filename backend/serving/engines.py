@@ -37,6 +37,9 @@ def run(values: Arguments, name: str, key: str | None) -> int:
     The exit code is 128 + n where signal n ended it. `name` is the name of the model, `key` the
     bearer key for clients, which is passed in the environment or in a private file, never in the
     command. Raises UsageError where the program is not installed.
+
+    The server is no `Child`: it stays in our group and on our terminal, so that Ctrl-C, and the
+    SIGKILL of a page to the group of its model, reach both.
     """
     with tempfile.TemporaryDirectory(prefix="tuneboard-engine-") as folder:
         env = {**os.environ, **QUIET}

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from backend.contract.system.addresses import EVERY, host_name, is_loopback
+from backend.contract.system.addresses import EVERY, is_served
 from backend.serving.protocol import ApiError
 
 MAX_BODY = 10 * 1024 * 1024
@@ -26,7 +26,7 @@ class Guard:
 
     def __init__(self, app: App, *, host: str, key: str | None) -> None:
         self._app = app
-        self._host = host.lower()
+        self._host = host
         # A server on every address can have any host name: then only the key is checked.
         self._any_host = host in EVERY
         self._key = key.encode() if key else None
@@ -46,7 +46,9 @@ class Guard:
 
     def _check(self, scope: Scope) -> None:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        self._check_host([value for name, value in headers if name == b"host"])
+        hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+        if not is_served(hosts, self._host, (), self._any_host):
+            raise ApiError(403 if len(hosts) == 1 else 400, "bad_host")
         if scope["path"] not in OPEN_PATHS:
             self._check_key([value for name, value in headers if name == b"authorization"])
         by_name = dict(headers)
@@ -56,13 +58,6 @@ class Guard:
         length = by_name.get(b"content-length", b"0")
         if length.isdigit() and int(length) > MAX_BODY:
             raise ApiError(413, "body_too_large", limit=MAX_BODY)
-
-    def _check_host(self, hosts: list[bytes]) -> None:
-        if len(hosts) != 1:
-            raise ApiError(400, "bad_host")
-        name = host_name(hosts[0].decode("latin-1"))
-        if not (self._any_host or is_loopback(name) or name == self._host):
-            raise ApiError(403, "bad_host")
 
     def _check_key(self, credentials: list[bytes]) -> None:
         if self._key is None:

@@ -9,8 +9,10 @@ from typing import Any
 
 from backend.contract.texts.locales import t
 from backend.serving.reasoning import Piece
+from backend.serving.token_texts import Logprob
 
 Json = dict[str, Any]
+RETRY_AFTER = {"too_many_waiting": 1, "model_loading": 5}  # seconds
 
 
 class ApiError(Exception):
@@ -21,6 +23,12 @@ class ApiError(Exception):
         self.code = code
         self.param = param
         super().__init__(t(f"api.{code}", **words))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When a client may try again, in seconds, where it may."""
+        seconds = RETRY_AFTER.get(self.code)
+        return {} if seconds is None else {"Retry-After": str(seconds)}
 
     def body(self) -> Json:
         """The body of the answer in OpenAI's format."""
@@ -58,13 +66,28 @@ def usage(prompt: int, completion: int) -> Json:
 class Shapes:
     """Builds completion and chunk objects of one request, with its id, time and model name."""
 
+    whole = "chat.completion"
+    part = "chat.completion.chunk"
+
     def __init__(self, answer_id: str, model: str, with_usage: bool) -> None:
         self.with_usage = with_usage
         self._head: Json = {"id": answer_id, "created": int(time.time()), "model": model}
 
-    def chunk(self, index: int, delta: Json, finish: str | None = None) -> Json:
+    def delta(
+        self,
+        index: int,
+        delta: Json,
+        finish: str | None = None,
+        logprobs: Sequence[Logprob] | None = None,
+    ) -> Json:
+        """One event of a stream: what is new of a choice of a chat."""
+        shown = chat_logprobs(logprobs)
+        return self.chunk(
+            {"index": index, "delta": delta, "logprobs": shown, "finish_reason": finish}
+        )
+
+    def chunk(self, choice: Json) -> Json:
         """One event of a stream."""
-        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
         return self._chunk([choice], None)
 
     def usage_chunk(self, counts: Json) -> Json:
@@ -72,18 +95,37 @@ class Shapes:
         return self._chunk([], counts)
 
     def _chunk(self, choices: list[Json], counts: Json | None) -> Json:
-        body = {**self._head, "object": "chat.completion.chunk", "choices": choices}
+        body = {**self._head, "object": self.part, "choices": choices}
         return {**body, "usage": counts} if self.with_usage else body
 
-    def completion(self, answers: list[tuple[Json, str]], counts: Json) -> Json:
-        """The whole answer: (message, finish reason) of each choice."""
-        choices = [
-            {
-                "index": index,
-                "message": message,
-                "logprobs": None,
-                "finish_reason": finish,
-            }
-            for index, (message, finish) in enumerate(answers)
-        ]
-        return {**self._head, "object": "chat.completion", "choices": choices, "usage": counts}
+    def choice(
+        self, index: int, message: Json, finish: str, logprobs: Sequence[Logprob] | None
+    ) -> Json:
+        """One choice of a whole answer."""
+        shown = chat_logprobs(logprobs)
+        return {"index": index, "message": message, "logprobs": shown, "finish_reason": finish}
+
+    def completion(self, choices: list[Json], counts: Json) -> Json:
+        """The whole answer."""
+        return {**self._head, "object": self.whole, "choices": choices, "usage": counts}
+
+
+class TextShapes(Shapes):
+    """Builds those of a text that is continued."""
+
+    whole = part = "text_completion"
+
+
+def chat_logprobs(logprobs: Sequence[Logprob] | None) -> Json | None:
+    """Log-probabilities as those of a chat's choice; None where nobody asks for them."""
+    if logprobs is None:
+        return None
+    content = [
+        {**_token(each), "top_logprobs": [_token(other) for other in each.likeliest]}
+        for each in logprobs
+    ]
+    return {"content": content, "refusal": None}
+
+
+def _token(each: Logprob) -> Json:
+    return {"token": each.text, "logprob": each.logprob, "bytes": list(each.content)}

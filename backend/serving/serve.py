@@ -8,7 +8,6 @@ import socket
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import uvicorn
@@ -22,7 +21,7 @@ from backend.contract.system.slow_clients import TimedProtocol
 from backend.contract.texts.locales import t
 from backend.contract.texts.problems import Problem, UsageError
 from backend.model.generation import Sampling
-from backend.serving import engines
+from backend.serving import engines, names
 from backend.serving.app import build
 from backend.serving.generation_request import GenerationRequest, Message
 from backend.serving.protocol import assistant, error_body
@@ -54,11 +53,12 @@ def run(values: Arguments) -> int:
         raise UsageError(Problem(code="api_key_required", field="host", params={"host": host}))
     if values.infer_backend != "huggingface":
         _print_notices(engines.base_notices(values))
-        return engines.run(values, _model_name(values), key)
+        return engines.run(values, names.model_name(values), key)
+    names.adapters(values)  # a wrong name fails before the model is loaded
     bound = _bind(host, values.port)
     if os.environ.get("API_WITH_PARENT"):
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    service = Service(_model_name(values), lambda: _load(values), _print_outcome)
+    service = Service(names.model_name(values), lambda: _load(values), _print_outcome)
     app = build(service, Sampling.of(values), host=host, key=key)
     server = _Server(
         uvicorn.Config(
@@ -134,7 +134,7 @@ def _answer(engine: "Engine", messages: list[Message], sampling: Sampling) -> Me
     try:
         engine.answer(
             GenerationRequest(messages=messages, sampling=sampling),
-            lambda text: show(reader.add(text)),
+            lambda text: show(reader.add(str(text))),
         )
     except KeyboardInterrupt:
         stopped = f" [{t('chat.stopped')}]"
@@ -212,14 +212,6 @@ def _with_environment(values: Arguments) -> Arguments:
     if problems:
         raise UsageError(*problems)
     return values.merge(merged)
-
-
-def _model_name(values: Arguments) -> str:
-    """The name under which the model is served: as given, else the last part of its path."""
-    own = values.api_model_name
-    adapter = (values.adapter_name_or_path or "").rpartition(",")[2].strip()
-    path = adapter or str(values.model_name_or_path)
-    return str(own or Path(path).name or path)
 
 
 def _bind(host: str, port: int) -> socket.socket:

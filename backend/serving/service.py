@@ -1,33 +1,29 @@
-"""Run the engine behind the server: loading in the background, one answer at a time, a queue."""
+"""Run the engine behind the server: loading in the background, answers together, a queue."""
 
 import asyncio
-import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
-from backend.contract.arguments.typed import Arguments
-from backend.contract.texts.problems import Problem, TuneboardError
-from backend.running.failures import explain
+from backend.contract.texts.problems import Problem
 from backend.serving.generation_request import Answer, GenerationRequest
+from backend.serving.job import Event, Job, problem_error
+from backend.serving.metrics import Metrics
+from backend.serving.names import BASE
 from backend.serving.protocol import ApiError
 from backend.serving.reasoning import Style
 
 if TYPE_CHECKING:  # the engine imports torch, which takes seconds: the server answers first
     from backend.serving.engine import Engine
 
-Event = tuple[int, str | Answer]
-
 MAX_WAITING = 16
-BASE = "base"
-
-log = logging.getLogger(__name__)
 
 
 class Service:
-    """One thread that loads the model and then answers, first come, first served.
+    """One thread that loads the model and then answers: together where the model can, else first
+    come, first served.
 
     `load` runs in that thread; `report` is called with None when it is ready, else the problem.
     """
@@ -44,8 +40,10 @@ class Service:
         self._load = load
         self._report = report
         self._engine: Engine | None = None
-        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._open: list[list[GenerationRequest]] = []
+        self.metrics = Metrics()
+        self.metrics.watch_open(lambda: len(self._open))
 
     def start(self) -> None:
         """Begin to load. The thread is a daemon, so that ending the process never waits for it."""
@@ -69,16 +67,22 @@ class Service:
         return getattr(self._engine, "notices", ())
 
     def models(self) -> list[str]:
-        """The names of models for requests: the model, and with an adapter also its base."""
-        return [self.name, BASE] if self.engine().has_adapter else [self.name]
+        """The names of models for requests: the model, its further adapters, and beside an adapter
+        also its base."""
+        base = [BASE] if self.engine().has_adapter else []
+        return [self.name, *self.adapters(), *base]
+
+    def adapters(self) -> Sequence[str]:
+        """The names of further adapters of the same base; none for an engine without them."""
+        return getattr(self.engine(), "adapters", ())
 
     async def answers(self, requests: list[GenerationRequest]) -> AsyncIterator[Event]:
-        """Answer each in turn: yields (index, piece of text) as they come, then (index, Answer).
+        """Answer all: yields (index, piece of text) as they come, and (index, Answer) of each.
 
         All requests share one `cancelled`, which the end of the iteration sets. Raises ApiError
         (429) where too many requests wait already, and errors of the engine.
         """
-        engine = self.engine()
+        self.engine()
         if len(self._open) >= MAX_WAITING:
             raise ApiError(429, "too_many_waiting", limit=MAX_WAITING)
         loop = asyncio.get_running_loop()
@@ -88,11 +92,17 @@ class Service:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
         self._open.append(requests)
-        self._jobs.put(partial(_answer_all, engine, requests, put))
+        self._jobs.put(Job(requests, put))
+        start, has_text = time.monotonic(), False
         try:
             while (event := await events.get()) is not None:
                 if isinstance(event, Exception):
                     raise event
+                if isinstance(event[1], Answer):
+                    self.metrics.count_answer(event[1])
+                elif not has_text:
+                    has_text = True
+                    self.metrics.observe_first_text(time.monotonic() - start)
                 yield event
         finally:
             self._open.remove(requests)
@@ -105,14 +115,18 @@ class Service:
 
     def _work(self) -> None:
         try:
-            self._engine = self._load()
-            self.state = "ready"
+            engine = self._load()
         except Exception as error:  # noqa: BLE001 (this thread's outermost edge)
-            self._fail(_to_problem_error(error).problems[0])
-        else:
-            self._report(None)
-            while True:
-                self._jobs.get()()
+            self._fail(problem_error(error).problems[0])
+            return
+        self._engine, self.state = engine, "ready"
+        self._report(None)
+        if engine.joins:
+            from backend.serving.scheduler import Scheduler  # imports torch, as the engine has
+
+            Scheduler(engine).run(self._jobs)
+        while True:
+            _answer_alone(engine, self._jobs.get())
 
     def _fail(self, problem: Problem) -> None:
         self.problem = problem
@@ -125,25 +139,13 @@ def _cancel(requests: list[GenerationRequest]) -> None:
         request.cancelled.set()
 
 
-def _answer_all(
-    engine: "Engine", requests: list[GenerationRequest], put: Callable[..., object]
-) -> None:
-    """Answer each request in turn in the engine's thread; puts None or the error at the end."""
+def _answer_alone(engine: "Engine", job: Job) -> None:
+    """Answer each request of a job in turn."""
     try:
-        for index, request in enumerate(requests):
-            if not request.cancelled.is_set():
-                put((index, engine.answer(request, partial(_put_piece, put, index))))
+        for index, request in enumerate(job.requests):
+            if request.cancelled.is_set():
+                job.end(index, Answer(prompt_tokens=0, completion_tokens=0, finish="cancelled"))
+            else:
+                job.end(index, engine.answer(request, job.show(index)))
     except Exception as error:  # noqa: BLE001 (this thread's outermost edge)
-        put(_to_problem_error(error))
-    else:
-        put(None)
-
-
-def _put_piece(put: Callable[..., object], index: int, text: str) -> None:
-    put((index, text))
-
-
-def _to_problem_error(error: Exception) -> TuneboardError:
-    if not isinstance(error, TuneboardError):
-        log.error("the engine failed", exc_info=error)
-    return explain(error, Arguments())
+        job.fail(error)

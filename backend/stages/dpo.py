@@ -12,6 +12,7 @@ from torch import Tensor
 from backend.model.reference import Reference
 from backend.training import preference
 from backend.training.preference import PairCollator, RowMeanTrainer
+from backend.training.reference_logps import ReferenceLogps
 
 WITHOUT_REFERENCE = ("orpo", "simpo")
 
@@ -23,9 +24,10 @@ class DpoTrainer(RowMeanTrainer):
         super().__init__(**kwargs)
         self.kind = self.values.pref_loss
         self.beta = self.values.pref_beta
-        self.reference: Reference | None = None
+        self.reference: ReferenceLogps | None = None
         if self.kind not in WITHOUT_REFERENCE:
-            self.reference = Reference(self.model, self.values, len(self.processing_class))
+            model = Reference(self.model, self.values, len(self.processing_class))
+            self.reference = ReferenceLogps(model, self.values)
 
     def collator(self, tokenizer: Any) -> PairCollator:
         """A collator that pads the two answers of all pairs together."""
@@ -52,10 +54,7 @@ class DpoTrainer(RowMeanTrainer):
         return losses
 
     def _reference_logps(self, inputs: Mapping[str, Any]) -> Tensor | None:
-        if self.reference is None:
-            return None
-        with self.reference.model() as model:
-            return preference.token_logps(model, inputs)
+        return None if self.reference is None else self.reference.token_logps(inputs)
 
     def _weights(self, learned: Tensor) -> Tensor | float:
         alpha = self.values.ld_alpha

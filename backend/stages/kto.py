@@ -15,6 +15,7 @@ from backend.model.reference import Reference, evaluation_mode
 from backend.training import preference
 from backend.training.callback import MetricMeans
 from backend.training.preference import JudgedCollator, RowMeanTrainer
+from backend.training.reference_logps import ReferenceLogps
 
 
 class JudgedMeans(MetricMeans):
@@ -34,17 +35,14 @@ class JudgedMeans(MetricMeans):
 
 
 class KtoTrainer(RowMeanTrainer):
-    """Compares each answer with the reference point; good and bad answers have own weights.
-
-    Rows are never grouped by length: good answers are often longer than bad ones, and a step needs
-    both.
-    """
+    """Compares each answer with the reference point; good and bad answers have own weights."""
 
     def __init__(self, values: Arguments, **kwargs: Any) -> None:
-        super().__init__(values=values.replace(group_by_length=False), **kwargs)
+        super().__init__(values=values, **kwargs)
         self.means, self.eval_means = JudgedMeans(), JudgedMeans()
         self.beta = self.values.pref_beta
-        self.reference = Reference(self.model, self.values, len(self.processing_class))
+        model = Reference(self.model, self.values, len(self.processing_class))
+        self.reference = ReferenceLogps(model, self.values)
 
     def collator(self, tokenizer: Any) -> JudgedCollator:
         """A collator of answers and of the mismatched answers of the same batch."""
@@ -64,8 +62,7 @@ class KtoTrainer(RowMeanTrainer):
         """One loss for each answer, [answers]; notes the metrics of these answers."""
         point = inputs["point"] if "point" in inputs else self._divergence([inputs])
         desirable = inputs["desirable"]
-        with self.reference.model() as start:
-            before = preference.token_logps(start, inputs).sum(1)
+        before = self.reference.token_logps(inputs).sum(1)
         logps = preference.token_logps(model, inputs).sum(1)
         rewards = self.beta * (logps - before)
         good, bad = self.values.kto_chosen_weight, self.values.kto_rejected_weight
@@ -89,8 +86,7 @@ class KtoTrainer(RowMeanTrainer):
     def _ratios(self, inputs: Mapping[str, Any]) -> Tensor:
         with evaluation_mode(self.model):
             now = preference.token_logps(self.model, inputs).sum(1)
-        with self.reference.model() as start:
-            return now - preference.token_logps(start, inputs).sum(1)
+        return now - self.reference.token_logps(inputs).sum(1)
 
     def _note(self, rewards: Tensor, logps: Tensor, desirable: Tensor, point: Tensor) -> None:
         self.note("kl", point.repeat(len(rewards)))

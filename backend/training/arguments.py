@@ -118,7 +118,10 @@ def build(
     gives the stage's kind of arguments. What had to be changed (precision, workers, intervals) is
     said as a notice.
     """
-    options: dict[str, Any] = {"data_seed": values.seed or 0}
+    options: dict[str, Any] = {
+        "data_seed": values.seed or 0,
+        "per_device_eval_batch_size": FIELDS["per_device_eval_batch_size"].default,
+    }
     options |= {
         FIELDS[name].to: value
         for name, value in values.as_mapping().items()
@@ -191,17 +194,24 @@ def fit_model(args: TrainingArguments, model: Any, report: Report) -> None:
         )
 
 
-def total_steps(values: Arguments, rows: int) -> int:
-    """How many optimizer steps a run takes that begins at the first of its rows."""
+def total_steps(values: Arguments, rows: int, processes: int = 0) -> int:
+    """How many optimizer steps a run takes that begins at the first of its rows.
+
+    `processes` are those that train together; 0 stands for those that do so now.
+    """
     if values.max_steps:
         return values.max_steps
-    cut = cut_of(values, world_size())
-    batches = math.ceil(epoch_size(values, rows) / cut.batch)
-    updates = max(1, math.ceil(batches / cut.accumulation))
-    return max(1, math.ceil(values.num_train_epochs * updates))
+    return max(1, math.ceil(values.num_train_epochs * steps_of_epoch(values, rows, processes)))
 
 
-def epoch_size(values: Arguments, rows: int) -> int:
+def steps_of_epoch(values: Arguments, rows: int, processes: int = 0) -> int:
+    """How many optimizer steps an epoch has, the last one of which may have fewer batches."""
+    cut = cut_of(values, processes or world_size())
+    batches = math.ceil(epoch_size(values, rows, processes) / cut.batch)
+    return max(1, math.ceil(batches / cut.accumulation))
+
+
+def epoch_size(values: Arguments, rows: int, processes: int = 0) -> int:
     """How many rows the order of an epoch has: where a stage learns from the same rows several
     times, they count as often, and whole rounds are filled up."""
     stage, buffer, passes = values.stage, 1, 1
@@ -211,7 +221,7 @@ def epoch_size(values: Arguments, rows: int) -> int:
         buffer, passes = values.ppo_buffer_size, values.ppo_epochs
     if buffer * passes == 1 and stage not in IN_GENERATIONS:
         return rows
-    cut = cut_of(values, world_size())
+    cut = cut_of(values, processes or world_size())
     stretch = cut.batch * cut.accumulation * buffer
     return math.ceil(rows / stretch) * stretch * passes
 

@@ -5,9 +5,15 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
-from torch.utils.data import Sampler
+from accelerate.data_loader import SeedableRandomSampler
+from torch.utils.data import Sampler, SequentialSampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
+
+from backend.contract.arguments.typed import Arguments
+from backend.contract.runs.position import Cut
+from backend.data.length_order import Array, group_by_length, read_lengths
 
 IGNORED = -100
 Batch = dict[str, Any]
@@ -40,15 +46,14 @@ class Collator:
         return batch
 
 
-class LengthGrouped(Sampler[int]):
-    """Random order in which neighbors are of like length; the same for the same seed and epoch.
+class LengthBatches(Sampler[int]):
+    """Batches of rows of like length in a random order; the same for the same seed and epoch.
 
-    transformers' own draws from the global random state, so that a resumed run would see another
-    order than an uninterrupted one.
+    The first epoch begins with the longest rows, so that too little memory shows at once.
     """
 
-    def __init__(self, lengths: list[int], batch: int, seed: int) -> None:
-        self.lengths = lengths
+    def __init__(self, lengths: Sequence[int] | Array, batch: int, seed: int) -> None:
+        self.lengths = np.asarray(lengths, dtype=np.int64)
         self.batch = batch
         self.seed = seed
         self.epoch = 0
@@ -61,9 +66,27 @@ class LengthGrouped(Sampler[int]):
         return len(self.lengths)
 
     def __iter__(self) -> Iterator[int]:
+        generator = np.random.default_rng((self.seed, self.epoch))
+        order = group_by_length(self.lengths, self.batch, generator)
+        if self.epoch == 0 and len(order) >= 2 * self.batch:
+            longest = int(np.argmax(self.lengths[order])) // self.batch * self.batch
+            first, other = slice(0, self.batch), slice(longest, longest + self.batch)
+            if longest + self.batch <= len(order):
+                order[first], order[other] = order[other].copy(), order[first].copy()
+        return iter(order.tolist())
+
+
+class LengthGrouped(LengthBatches):
+    """The order of checkpoints of earlier versions, which the rest of their epoch keeps.
+
+    transformers' own draws from the global random state, so that a resumed run would see another
+    order than an uninterrupted one.
+    """
+
+    def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        indices = get_length_grouped_indices(self.lengths, self.batch, generator=generator)
-        return iter(indices)
+        lengths = self.lengths.tolist()
+        return iter(get_length_grouped_indices(lengths, self.batch, generator=generator))
 
 
 class Order(Protocol):
@@ -118,3 +141,29 @@ def _labels(row: dict[str, Any]) -> list[int]:
 def _pad(rows: list[list[int]], longest: int, filler: int) -> torch.Tensor:
     """Rows of ids, filled up on the right, as an int64 tensor [rows, longest]."""
     return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows])
+
+
+def name_order(values: Arguments, data: Any, cut: Cut) -> str:
+    """How the arguments order the rows of an epoch: "random", "in order" or "lengths N". The
+    rows of a whole step are of like length, so that a step is the same however it is cut.
+
+    Those of KTO are never grouped: good answers are often longer than bad ones, and a step needs
+    both.
+    """
+    if values.disable_shuffling:
+        return "in order"
+    grouped = values.group_by_length and values.stage != "kto"
+    if grouped and "length" in data.column_names:
+        return f"lengths {cut.batch * cut.accumulation}"
+    return "random"
+
+
+def make_order(name: str, data: Any, seed: int) -> Any:
+    """The order with this name; a drawn one is the same for the same seed and epoch."""
+    if name == "in order":
+        return SequentialSampler(data)
+    if name == "random":
+        return SeedableRandomSampler(data, data_seed=seed)
+    kind, size = name.split()
+    grouped = LengthGrouped if kind == "grouped" else LengthBatches
+    return grouped(read_lengths(data), int(size), seed)

@@ -18,6 +18,7 @@ from backend.contract.texts.problems import Problem, TuneboardError
 from backend.running.failures import Stopped
 from backend.running.report import Report, finite
 from backend.training import disk
+from backend.training.pace import Pace
 
 
 class MetricMeans:
@@ -85,6 +86,8 @@ class ReportCallback(TrainerCallback):
         self._start = self._step = time.monotonic()
         # An epoch of which this share was done when its batches were cut anew, else 0.0.
         self.begun: tuple[int, float] = (0, 0.0)
+        self.pace: Pace | None = None
+        self._lap = self._start  # when the last step, evaluation or checkpoint ended
         self._odd = 0
         self._asked: float | None = None  # when an evaluation first saw that a stop was asked
 
@@ -96,9 +99,9 @@ class ReportCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """The clock starts when the first step can start."""
-        self._start = time.monotonic()
+        self._start = self._lap = time.monotonic()
         self.report.phase("training")
-        self.report.progress(state.global_step, state.max_steps, epoch=state.epoch or 0.0)
+        self._progress(state, epoch=state.epoch or 0.0)
         if broadcast_decision(self.report.stop_requested(), args):
             self.stopped = control.should_training_stop = True
 
@@ -128,11 +131,34 @@ class ReportCallback(TrainerCallback):
         if share:  # the Trainer takes the rest of such an epoch for the whole
             state.epoch = number + share + ((state.epoch or 0.0) - number) * (1 - share)
         self.busy += time.monotonic() - self._step
-        self.report.progress(state.global_step, state.max_steps, epoch=state.epoch)
+        if self.pace:
+            self.pace.steps.append(self._end_lap())
+        self._progress(state, epoch=state.epoch)
         if state.global_step >= state.max_steps:
             control.should_log = True
         elif broadcast_decision(self.report.stop_requested(), args):
             self.stop(control)
+
+    def on_evaluate(self, *_: Any, **__: Any) -> None:
+        """An evaluation is over: its time is not that of a step."""
+        if self.pace:
+            self.pace.evaluating.append(self._end_lap())
+
+    def on_save(self, *_: Any, **__: Any) -> None:
+        """A checkpoint is written: its time is not that of a step."""
+        if self.pace:
+            self.pace.saving.append(self._end_lap())
+
+    def _end_lap(self) -> float:
+        """Seconds since the last step, evaluation or checkpoint ended."""
+        before, self._lap = self._lap, time.monotonic()
+        return self._lap - before
+
+    def _progress(self, state: TrainerState, **more: float | None) -> None:
+        """Report how far the training is, and by its pace how long it still takes."""
+        if self.pace:
+            more["eta"] = self.pace.remaining()
+        self.report.progress(state.global_step, state.max_steps, **more)
 
     def on_log(
         self,
@@ -177,9 +203,7 @@ class ReportCallback(TrainerCallback):
             more=stage_metrics(logs),
         )
         self.report.metrics(row)
-        self.report.progress(
-            state.global_step, state.max_steps, epoch=state.epoch, tokens_per_second=pace
-        )
+        self._progress(state, epoch=state.epoch, tokens_per_second=pace)
         logger.info(
             "step %d of %d: loss %.4f, learning rate %.3g%s",
             *(state.global_step, state.max_steps, logs["loss"], logs.get("learning_rate", 0.0)),

@@ -6,9 +6,12 @@ Preference Optimization", arXiv 2305.18290). Each loss comes back one number a p
 loss of the Trainer is their mean over a whole step, exact however the step is cut into batches.
 """
 
+import hashlib
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -25,7 +28,8 @@ CERTAIN = -1e-6  # log-probability above which odds would be infinite
 class PairCollator:
     """Pairs as one batch: the chosen answers, below them the rejected ones.
 
-    Gives what Collator gives with [2 * pairs, longest], and `rows`, the number of pairs.
+    Gives what Collator gives with [2 * pairs, longest], `rows`, the number of pairs, and the `keys`
+    of the sequences.
     """
 
     def __init__(self, pad_id: int) -> None:
@@ -34,14 +38,14 @@ class PairCollator:
     def __call__(self, pairs: Sequence[Mapping[str, Any]]) -> Batch:
         """One batch of these pairs."""
         both = [_select_columns(pair, f"{side}_") for side in SIDES for pair in pairs]
-        return {**self.collate(both), "rows": len(pairs)}
+        return {**self.collate(both), "keys": sequence_keys(both), "rows": len(pairs)}
 
 
 class JudgedCollator:
     """Answers that were judged good or bad, each beside its question with another's answer.
 
-    Gives what Collator gives; `desirable` (bool, [rows]), `rows`, and under `kl` the batch of the
-    mismatched answers.
+    Gives what Collator gives with the `keys` of the sequences; `desirable` (bool, [rows]), `rows`,
+    and under `kl` the batch of the mismatched answers, with keys.
     """
 
     def __init__(self, pad_id: int) -> None:
@@ -49,9 +53,11 @@ class JudgedCollator:
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """One batch of these rows."""
+        own, others = ([_select_columns(row, prefix) for row in rows] for prefix in ("", "kl_"))
         return {
-            **self.collate([_select_columns(row, "") for row in rows]),
-            "kl": self.collate([_select_columns(row, "kl_") for row in rows]),
+            **self.collate(own),
+            "keys": sequence_keys(own),
+            "kl": {**self.collate(others), "keys": sequence_keys(others)},
             "desirable": torch.tensor([bool(row["desirable"]) for row in rows]),
             "rows": len(rows),
         }
@@ -60,6 +66,17 @@ class JudgedCollator:
 def _select_columns(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """The columns with this prefix, under their plain names."""
     return {name: row[prefix + name] for name in ("input_ids", "labels")}
+
+
+def sequence_keys(rows: Sequence[Mapping[str, Any]]) -> Tensor:
+    """A key of 16 bytes for each sequence (its input_ids and labels), as int64 [rows, 2]."""
+    digests = [
+        hashlib.blake2b(
+            np.asarray([row["input_ids"], row["labels"]], dtype=np.int32).tobytes(), digest_size=16
+        ).digest()
+        for row in rows
+    ]
+    return torch.tensor([struct.unpack("<2q", each) for each in digests])
 
 
 def token_logps(model: Any, inputs: Mapping[str, Any]) -> Tensor:

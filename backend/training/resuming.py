@@ -14,13 +14,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from accelerate.data_loader import SeedableRandomSampler
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import Sampler, SequentialSampler
+from torch.utils.data import Sampler
 from transformers import PreTrainedTokenizerBase, Trainer
 from transformers.trainer_callback import EarlyStoppingCallback
 
+from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.arguments.typed import Arguments
 from backend.contract.runs import resuming
@@ -30,9 +30,11 @@ from backend.contract.texts.problems import Problem
 from backend.data.streams import Stream
 from backend.running.report import Report
 from backend.training.arguments import world_size
-from backend.training.batches import LengthGrouped
+from backend.training.batches import make_order, name_order
 from backend.training.callback import MetricMeans, ReportCallback
 
+# Arguments that a run chooses by itself where they are left open.
+CHOSEN: tuple[ArgumentName, ...] = ("disable_gradient_checkpointing", "bf16")
 # What follows from arguments in the groups of an optimizer; the rest is its state.
 GROUP_OPTIONS = ("initial_lr", "betas", "eps", "weight_decay")
 
@@ -160,20 +162,11 @@ class ResumingTrainer(Trainer):
         return super()._get_train_sampler(data)
 
     def _order_name(self, data: Any) -> str:
-        """How the rows of an epoch are ordered by the arguments: random, in order, grouped N."""
-        if self.values.disable_shuffling:
-            return "in order"
-        if self.values.group_by_length and "length" in data.column_names:
-            return f"grouped {self._cut.batch * self._cut.accumulation}"
-        return "random"
+        return name_order(self.values, data, self._cut)
 
     def _order(self, name: str, data: Any) -> Any:
-        if name == "in order":
-            return SequentialSampler(data)
-        if name == "random":
-            return SeedableRandomSampler(data, data_seed=self.args.data_seed)
         assert self.args.data_seed is not None  # set by arguments.build
-        return LengthGrouped(list(data["length"]), int(name.split()[1]), self.args.data_seed)
+        return make_order(name, data, self.args.data_seed)
 
     def _rows_of(self, order: Any) -> int:
         """How many rows an epoch's order has, as a position counts them."""
@@ -296,7 +289,7 @@ class ResumingTrainer(Trainer):
 
     def progress(self) -> dict[str, Any]:
         """The open logging window and the clock, so that a resumed curve equals an unbroken one;
-        the place in the data; and the arguments, without secrets."""
+        the place in the data; the arguments, without secrets, and what was chosen for them."""
         return {
             "loss": self.accelerator.gather(self._tr_loss).mean().item(),
             "logged": self._globalstep_last_logged,
@@ -307,6 +300,7 @@ class ResumingTrainer(Trainer):
             "figures": self.means.state(),
             "position": self.position().to_json(),
             "arguments": self.arguments,
+            "choices": {name: self.values[name] for name in CHOSEN},
         }
 
     def take_up_progress(self) -> None:

@@ -97,20 +97,19 @@ def arguments_of(view: RunView) -> dict[str, object]:
     trained_with = view.arguments
     used: dict[str, object] = {
         name: value
-        for name, value in trained_with.items()
+        for name, value in view.recorded.items()
         if name in FIELDS and (FIELDS[name].group in GROUPS or name in SHARED)
     }
-    if trained_with.get("eval_dataset"):
-        used["eval_dataset"] = trained_with["eval_dataset"]
-    used["stage"] = trained_with["stage"] if trained_with.get("stage") in EVALUATED else "sft"
+    if trained_with.eval_dataset:
+        used["eval_dataset"] = trained_with.eval_dataset
+    used["stage"] = trained_with.stage if trained_with.stage in EVALUATED else "sft"
     folder = relative(view.path)
-    if not is_adapter(trained_with.get("finetuning_type")):
+    if not is_adapter(trained_with.finetuning_type):
         return {**used, "model_name_or_path": folder, "adapter_name_or_path": None}
-    before = dataset_info.names(trained_with.get("adapter_name_or_path"))
-    if not trained_with.get(
-        "create_new_adapter"
-    ):  # the last adapter was trained further and is in the new folder
-        model = local(str(trained_with["model_name_or_path"]))
+    before = dataset_info.names(trained_with.adapter_name_or_path)
+    # Without a new adapter the last one was trained further, and is in the new folder.
+    if not trained_with.create_new_adapter:
+        model = local(str(trained_with.model_name_or_path))
         if not before and (model / ADAPTER_CONFIG).is_file():
             used["model_name_or_path"] = adapter_base(model)
         before = before[:-1]

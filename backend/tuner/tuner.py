@@ -101,7 +101,7 @@ class Tuner:
         if not view.ended:
             raise RunFolderError(Problem(code="run_going_on", params={"path": str(folder)}))
         raw = names.table_arguments(arguments, "train")
-        raw = _with_sets(raw, view.arguments, str(view.arguments.get("stage") or "sft"))
+        raw = _with_sets(raw, view.recorded, view.arguments.stage)
         values, problems = resumed_run.arguments_of(view, raw)
         values = check_values("train", {**values, **self._secrets()}, problems, print_resumption)
         self.close()

@@ -263,7 +263,11 @@ def test_both_ways_of_checkpointing_learn_the_same(
     folders = [
         train_small(workspace, tiny_model_dir, str(number), finetuning_type=kind, **options)
         for number, options in enumerate(
-            ({}, {"use_reentrant_gc": True}, {"disable_gradient_checkpointing": True})
+            (
+                {"disable_gradient_checkpointing": False},
+                {"disable_gradient_checkpointing": False, "use_reentrant_gc": True},
+                {"disable_gradient_checkpointing": True},
+            )
         )
     ]
     usual, *others = (load_file(folder / file) for folder in folders)

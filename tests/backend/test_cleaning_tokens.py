@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from backend import datafiles
 from backend.__main__ import main
 from backend.contract.registry import dataset_info, registry
 from backend.data.inspection import inspect_tokens
+from backend.datafiles import reading
 
 ALPACA = [{"instruction": "hello " * n, "output": "how can I help"} for n in (1, 2, 8, 40, 400)]
 SHAPES: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
@@ -47,7 +47,7 @@ def add(workspace: Path, name: str, rows: list[Any], entry: dict[str, Any]) -> N
 def read_set(name: str) -> list[dict[str, Any]]:
     path = dataset_info.find(name, "data").path
     assert path is not None
-    return [row for _, row in datafiles.rows(path)]
+    return [row for _, row in reading.rows(path)]
 
 
 @pytest.mark.parametrize("stage", SHAPES)

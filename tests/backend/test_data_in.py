@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend import datafiles
 from backend.__main__ import main
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.registry import dataset_info, registry
 from backend.contract.texts.problems import DataError
 from backend.data import hub, sources
-from backend.datafiles import detect, samples
+from backend.datafiles import detect, reading, samples
 from tests.fakes.registry import LOCAL, write
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=8)
@@ -104,7 +103,7 @@ def test_a_registry_of_a_hundred_entries_loads(workspace: Path) -> None:
         ] == []
         path = dataset_info.find(name, "data").path
         assert path is not None
-        assert len(datafiles.page(path, 0, 5).rows) == (len(rows) or 3)
+        assert len(reading.page(path, 0, 5).rows) == (len(rows) or 3)
         read = sources.read_conversations(resolve(values), "dataset")
         assert (len(read.conversations), read.refused) == (len(rows) or 3, {})
     for name in ("hub_0", "hub_1"):

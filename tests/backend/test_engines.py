@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from backend.contract.arguments.arguments import check_parsed, parse, resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.preflight.preflight import check_engine, check_packages
 from backend.serving import engines
+from tests.failures.conftest import until
 
 ROOT = Path(__file__).parents[2]
 RECORDER = """
@@ -169,9 +169,7 @@ def test_the_server_ends_with_ours(stand_ins: dict[str, str], tiny_model_dir: Pa
         process = subprocess.Popen(
             [sys.executable, "-m", "backend", "api", *words], env=env, stdin=subprocess.PIPE
         )
-        limit = time.monotonic() + 30
-        while not Path(env["RECORD"]).exists() and time.monotonic() < limit:
-            time.sleep(0.05)
+        until(Path(env["RECORD"]).exists, 30)
         end(process)
         assert process.wait(10) == 128 + signal.SIGTERM
         Path(env["RECORD"]).unlink()

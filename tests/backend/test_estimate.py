@@ -1,6 +1,9 @@
 """The estimate of a training's memory: figures that can be computed by hand, and real tensors."""
 
 import json
+import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +12,13 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from backend.__main__ import main
-from backend.contract.texts.problems import UsageError
+from backend.contract.system.warm_child import WarmChild
+from backend.contract.texts.problems import TuneboardError, UsageError
 from backend.data.lengths import Lengths
 from backend.estimate import losses, overhead, skeleton, step, timeline, workload
 from backend.estimate.estimate import Estimate, estimate
-from backend.estimate.kernels import MetaKernels
-from backend.estimate.tracker import Tracker
+from backend.estimate.free_memory import container_rooms, free_memory
+from backend.estimate.meta_tensors import MetaKernels, Tracker
 from backend.estimate.workload import Workload
 from backend.model import load, optimizer_states
 from tests.backend.conftest import make_tokenizer
@@ -170,11 +174,9 @@ def test_a_gpu_computes_in_half_precision(
     here = of(tiny_model_dir, **options)
     monkeypatch.setattr("backend.model.device.device", lambda: "cuda")
     monkeypatch.setattr("backend.model.device.has_bf16", lambda: True)
-    for room in ("kernels", "overhead", "estimate"):
+    for room in ("meta_tensors", "overhead", "estimate"):
         monkeypatch.setattr(f"backend.estimate.{room}.device", lambda: "cuda")
-    overhead.framework.cache_clear()
     there = of(tiny_model_dir, **options)
-    overhead.framework.cache_clear()
     assert there.unknown == ("framework",)
     assert "allocator" not in there.parts
     if method != "full":  # the weights that learn stay float32
@@ -229,3 +231,76 @@ def test_the_command_prints_parts_and_what_is_free(
     figures = json.loads(capsys.readouterr().out)
     assert figures["total"] == sum(figures["parts"].values())
     assert figures["places"][0]["free"] > 0
+
+
+@pytest.fixture
+def child(workspace: Path) -> Iterator[WarmChild]:
+    """The page's child, the real one, which is ended with the test."""
+    child = WarmChild("backend.estimate.answers", HF_HUB_OFFLINE="1")
+    yield child
+    child.end()
+
+
+def ask(child: WarmChild, **values: Any) -> Any:
+    *_, last = child.ask({"do": "estimate", "values": values}, 120)
+    return last["answer"]
+
+
+def test_the_page_s_child_answers_what_the_command_says(
+    child: WarmChild, tiny_model_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Within 300 ms once it knows the model, and in the same process after a refusal."""
+    values = {"model_name_or_path": str(tiny_model_dir), "cutoff_len": 64}
+    first = ask(child, **values)
+    words = [f"--{name}={value}" for name, value in values.items()]
+    assert main(["estimate", *words, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    for peak in (first, figures):
+        del peak["parts"]["framework"]
+    assert first["parts"] == figures["parts"]
+    pid = child.pid
+    with pytest.raises(TuneboardError, match="rloo"):
+        ask(child, **values, stage="rloo")
+    began = time.monotonic()
+    assert ask(child, **{**values, "per_device_train_batch_size": 4})["workload"]["rows"] == 4
+    assert time.monotonic() - began < 3.0  # 0.3 s on a machine that has nothing else to do
+    assert child.pid == pid
+
+
+def test_the_page_s_child_downloads_nothing_and_runs_no_code_of_a_model(
+    child: WarmChild, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TuneboardError) as caught:
+        ask(child, model_name_or_path="somebody/something")
+    assert caught.value.problems[0].code == "hub_unreachable"
+    folder = shutil.copytree(tiny_model_dir, tmp_path / "with-code")
+    (folder / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "unheard_of"}))
+    with pytest.raises(TuneboardError):
+        ask(child, model_name_or_path=str(folder), trust_remote_code=True)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_container_s_limits_count(tmp_path: Path) -> None:
+    """Those of all groups that the process is in; files that the kernel holds for later count as
+    free."""
+    groups, own = tmp_path / "cgroup", tmp_path / "own"
+    sizes = {"": ("max", 9000, 0), "pod": ("8000", 5000, 1000), "pod/box": ("6000", 1000, 0)}
+    for name, (limit, used, files) in sizes.items():
+        folder = groups / name
+        folder.mkdir(parents=True)
+        (folder / "memory.max").write_text(f"{limit}\n")
+        (folder / "memory.current").write_text(f"{used}\n")
+        (folder / "memory.stat").write_text(f"anon 1\ninactive_file {files}\n")
+    own.write_text("0::/pod/box\n")
+    assert container_rooms(groups, own) == [(5000, 6000), (4000, 8000)]
+    assert container_rooms(groups, tmp_path / "none") == []
+
+
+def test_less_than_is_free_may_be_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNEBOARD_MEMORY_GB", "1.5")
+    most = [{"name": "RAM", "free": 1_500_000_000, "all": 1_500_000_000}]
+    assert free_memory("cpu") == most
+    assert free_memory("cpu", held=500_000_000) == most, "it is the most that it takes in all"

@@ -12,8 +12,8 @@ from backend.contract.arguments.arguments import resolve
 from backend.contract.runs import run_folder
 from backend.contract.texts.problems import UsageError
 from backend.data import prepare, templates
-from backend.evaluation import evaluate
-from backend.model import load
+from backend.evaluation import evaluate, row_batches
+from backend.model import adapters, answer_cache, load
 from backend.running.failures import Stopped
 from backend.running.report import Report
 from tests.backend.conftest import write_dataset
@@ -177,7 +177,8 @@ def test_a_stop_keeps_what_was_predicted_and_gives_no_metrics(
             run_folder.request_stop(folder)
 
     monkeypatch.setattr(Report, "progress", stop_after)
-    values = values_for(tiny_model_dir, do_predict=True, do_eval=False)
+    options = {"do_predict": True, "do_eval": False, "per_device_eval_batch_size": 2}
+    values = values_for(tiny_model_dir, **options)
     with pytest.raises(Stopped):
         evaluate.run(resolve(values), folder)
     labels = [row["label"] for row in predictions(folder)]
@@ -190,3 +191,139 @@ def test_nothing_to_do_is_a_usage_error(tiny_model_dir: Path, workspace: Path) -
     with pytest.raises(UsageError) as caught:
         evaluate.run(resolve(values_for(tiny_model_dir, do_eval=False)), workspace)
     assert caught.value.problems[0].code == "nothing_to_evaluate"
+
+
+def adapter_on(model: Path, folder: Path) -> Path:
+    """A LoRA adapter of the tiny model that changes its answers."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(1)
+    config = LoraConfig(
+        r=4,
+        lora_alpha=64,
+        target_modules="all-linear",
+        init_lora_weights=False,
+        task_type="CAUSAL_LM",
+    )
+    get_peft_model(AutoModelForCausalLM.from_pretrained(model), config).save_pretrained(folder)
+    return folder
+
+
+def answers_one_by_one(model: Any, tokenizer: Any, prompts: list[str]) -> list[str]:
+    """What plain `generate` answers, greedily, to each prompt alone."""
+    import torch
+
+    answers = []
+    for prompt in prompts:
+        ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            output = model.generate(
+                ids, max_new_tokens=8, do_sample=False, repetition_penalty=VARIED, pad_token_id=0
+            )
+        answers.append(tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True))
+    return answers
+
+
+def test_batched_answers_of_a_fused_adapter_are_plain_generate_s_row_by_row(
+    tiny_model_dir: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a batch size all rows are answered in one pass, with the adapter in the weights."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    write_dataset(workspace, "rows", ROWS)
+    folder = adapter_on(tiny_model_dir, workspace / "saves" / "tuned")
+    sizes: list[int] = []
+    generate = evaluate.Predictor._generate
+
+    def note_size(self: Any, prompts: Any, report: Any) -> list[str]:
+        sizes.append(len(prompts))
+        assert not isinstance(self._model, PeftModel)
+        return generate(self, prompts, report)
+
+    monkeypatch.setattr(evaluate.Predictor, "_generate", note_size)
+    options = {"do_predict": True, "do_eval": False, "repetition_penalty": VARIED}
+    values = values_for(
+        tiny_model_dir, adapter_name_or_path=str(folder), do_sample=False, **options
+    )
+    run(workspace / "run", values)
+    assert sizes == [len(ROWS)]
+    rows = predictions(workspace / "run")
+    tokenizer = load.tokenizer(resolve(values))
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model_dir), folder)
+    expected = answers_one_by_one(model.eval(), tokenizer, [row["prompt"] for row in rows])
+    assert [row["predict"] for row in rows] == expected
+    assert len(set(expected)) > 1
+
+
+def test_a_batch_that_does_not_fit_halves_itself_and_those_after_it(
+    tiny_model_dir: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    write_dataset(workspace, "rows", ROWS)
+    options = {"do_predict": True, "do_eval": False, "repetition_penalty": VARIED}
+    values = values_for(tiny_model_dir, **options)
+    run(workspace / "whole", values)
+    sizes: list[int] = []
+    generate = evaluate.Predictor._generate
+
+    def fit_two(self: Any, prompts: Any, report: Any) -> list[str]:
+        sizes.append(len(prompts))
+        if len(prompts) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return generate(self, prompts, report)
+
+    monkeypatch.setattr(evaluate.Predictor, "_generate", fit_two)
+    run(workspace / "halved", values)
+    assert sizes == [5, 2, 2, 1]
+    assert predictions(workspace / "halved") == predictions(workspace / "whole")
+
+    def fit_none(_self: Any, _prompts: Any, _report: Any) -> list[str]:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(evaluate.Predictor, "_generate", fit_none)
+    with pytest.raises(torch.OutOfMemoryError):
+        run(workspace / "none", values)
+
+
+def test_batches_hold_each_row_once_and_no_more_tokens_than_they_may() -> None:
+    lengths = [*range(1, 3000, 7), *[5] * 200, 5000]
+    listed = list(row_batches.batches(lengths, row_batches.rows_for_loss))
+    assert sorted(index for batch in listed for index in batch) == list(range(len(lengths)))
+    longest = [max(lengths[index] for index in batch) for batch in listed]
+    assert longest == sorted(longest, reverse=True)
+    for batch, length in zip(listed, longest, strict=True):
+        assert len(batch) == 1 or len(batch) * length <= row_batches.LOSS_TOKENS
+    assert max(map(len, listed)) == row_batches.MAX_ROWS
+
+
+def test_rows_that_are_answered_at_once_follow_from_the_free_memory(
+    tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token of the tiny model takes 2 layers of 2 heads of 8 keys and 8 values: 256 bytes."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
+    assert answer_cache.token_bytes(model) == 256
+    monkeypatch.setattr(answer_cache, "_free_memory", lambda _: 4 * 256 * 1000)
+    rows_of = row_batches.rows_for_answers(model, new_tokens=90)
+    assert [rows_of(length) for length in (10, 160, 2000)] == [10, 4, 1]
+    assert row_batches.rows_for_answers(model, 90, beams=5)(10) == 2
+
+
+def test_an_adapter_is_fused_only_where_it_changes_no_answer(
+    tiny_model_dir: Path, workspace: Path
+) -> None:
+    """In half precision the merged weights are rounded: the answers would be others."""
+    import torch
+    from peft import PeftModel
+
+    folder = adapter_on(tiny_model_dir, workspace / "saves" / "tuned")
+    values = resolve(values_for(tiny_model_dir, adapter_name_or_path=str(folder)))
+    for dtype, is_fused in ((torch.float32, True), (torch.bfloat16, False)):
+        model = load.model(values, training=False).to(dtype)
+        assert isinstance(model, PeftModel)
+        assert isinstance(adapters.fuse(model), PeftModel) is not is_fused

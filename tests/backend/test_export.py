@@ -1,6 +1,9 @@
 """Export on a tiny model: what is written answers as base and adapter do, or nothing is written."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +12,11 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend.contract.arguments.arguments import parse, resolve
+from backend.contract.models.model_folder import headers
 from backend.contract.runs import run_folder
 from backend.contract.texts.problems import TuneboardError
 from backend.export import export, merging, new_folder
@@ -116,6 +121,68 @@ def test_both_ways_of_merging_agree(
     first, other = plainly(streamed).state_dict(), plainly(whole).state_dict()
     assert first.keys() == other.keys()
     assert max((first[name] - other[name]).abs().max() for name in first) < 1e-6
+
+
+def test_the_settings_of_a_plain_lora_are_those_of_peft() -> None:
+    """The table of defaults is that of the installed package."""
+    known = json.loads(json.dumps(LoraConfig().to_dict(), default=str))
+    expected = {name: value for name, value in known.items() if name not in merging.UNIMPORTANT}
+    assert expected == merging.DEFAULTS
+    assert set(known) >= merging.UNIMPORTANT
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_a_file_is_what_the_library_writes_and_reads(
+    dtype: torch.dtype | None, tmp_path: Path
+) -> None:
+    """Numbers of all sizes, an empty tensor and a scalar; each at a multiple of its size."""
+    tensors = {
+        "flags": torch.tensor([True, False, True]),
+        "weights": torch.randn(3, 5),
+        "scalar": torch.tensor(7, dtype=torch.int64),
+        "half": torch.randn(2, 3).to(torch.float16),
+        "empty": torch.zeros(0, 4),
+    }
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "out").mkdir()
+    options = merging.WriteOptions(dtype, 10**9, "cpu", lambda *_: None)
+    merging.write(layout(tmp_path), {}, tmp_path / "out", options)
+    written = load_file(tmp_path / "out" / "model.safetensors")
+    assert written.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        floats = tensor.is_floating_point() and dtype is not None
+        wanted = tensor.to(dtype) if floats else tensor
+        assert written[name].dtype == wanted.dtype
+        assert torch.equal(written[name], wanted)
+    for _, begin, header in headers(tmp_path / "out", "model"):
+        assert begin % 8 == 0
+        for name, entry in header.items():
+            assert entry["data_offsets"][0] % written[name].itemsize == 0
+
+
+def test_a_plain_merge_imports_no_peft(
+    tiny_model_dir: Path, tmp_path: Path, workspace: Path
+) -> None:
+    """It is more than half of what the command would import, and quantization comes with it."""
+    adapter = make_adapter(tiny_model_dir, tmp_path / "adapter")
+    values = {
+        "model_name_or_path": str(tiny_model_dir),
+        "adapter_name_or_path": str(adapter),
+        "export_dir": str(tmp_path / "merged"),
+    }
+    code = f"""
+import sys
+from pathlib import Path
+from backend.contract.arguments.arguments import parse, resolve
+from backend.export import export
+export.run(resolve(parse({values!r}, "export")[0]), Path({str(tmp_path)!r}))
+print(*(name for name in ("peft", "bitsandbytes", "datasets") if name in sys.modules))
+"""
+    environment = {**os.environ, "TUNEBOARD_HOME": str(workspace)}
+    words = [sys.executable, "-c", code]
+    child = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert child.stdout.strip() == ""
+    assert (tmp_path / "merged" / "model.safetensors").is_file()
 
 
 def test_an_adapter_given_as_the_model_brings_its_base(
@@ -273,7 +340,7 @@ def test_a_failure_or_stop_leaves_nothing(
             Report, "phase", lambda self, name: run_folder.request_stop(self.folder)
         )
     else:
-        target = {"weights": (merging, "save_file"), "settings": (export, "_card")}[where]
+        target = {"weights": (merging, "_to_bytes"), "settings": (export, "_card")}[where]
         monkeypatch.setattr(*target, fail)
     with pytest.raises(Stopped if where == "stop" else TuneboardError) as error:
         run()

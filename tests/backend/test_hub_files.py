@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from backend import datafiles
+from backend.datafiles import reading
 from tests.fakes.data_hub import DataHub, serving
 
 ROOT = Path(__file__).parents[2]
@@ -198,7 +198,7 @@ def test_all_that_a_hub_has(answers: Any, tmp_path: Path) -> None:
     of_files = {name: next(answers) for name in FILE_ASKS}
     for name, answer in of_files.items():
         (tmp_path / name).write_bytes(FILES[name])
-        here = [[f"org/{name}/{name}", line, row] for line, row in datafiles.rows(tmp_path / name)]
+        here = [[f"org/{name}/{name}", line, row] for line, row in reading.rows(tmp_path / name)]
         assert answer["rows"] == json.loads(json.dumps(here)), name
         assert here
     first = rows(of_files["train.csv"])

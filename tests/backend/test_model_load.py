@@ -15,9 +15,15 @@ import torch
 from backend.contract.arguments.arguments import resolve
 from backend.contract.preflight import preflight, requirements
 from backend.contract.runs import run_names
-from backend.contract.texts.problems import ModelError, TuneboardError, UsageError
+from backend.contract.texts.problems import (
+    ModelError,
+    OutOfMemoryError,
+    TuneboardError,
+    UsageError,
+)
 from backend.model import device, hub, load
 from backend.model.reference import Reference
+from backend.running import failures
 from backend.training import scoring, teachers
 from tests.backend.training import small
 
@@ -191,6 +197,21 @@ def test_an_adapter_for_another_model_is_refused(workspace: Path, tiny_model_dir
     assert code_of(lambda: load.model(values, training=False)) == "adapter_does_not_fit"
 
 
+def test_full_memory_is_no_fault_of_a_folder(
+    tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a GPU torch raises a RuntimeError, which was taken for that of a broken folder."""
+
+    def fill(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+    values = small(tiny_model_dir)
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", fill)
+    with pytest.raises(RuntimeError) as caught:
+        load.read_config(values)
+    assert isinstance(failures.explain(caught.value, values), OutOfMemoryError)
+
+
 def test_a_stalled_hub_is_said_in_time(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hub that takes the connection and never answers must not hold a run (said within 15 s)."""
     monkeypatch.setattr(hub, "DEADLINE", 1.0)
@@ -304,16 +325,40 @@ def test_an_unknown_tracker_is_refused(tiny_model_dir: Path) -> None:
     assert [problem.code for problem in problems] == ["not_choice"]
 
 
-@pytest.mark.parametrize("wish", ["bf16", "fp16", "pure_bf16"])
-def test_half_precision_on_a_cpu_becomes_fp32(
-    wish: str, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("wish", "place"), [("fp16", "cpu"), ("bf16", "mps"), ("fp16", "mps"), ("pure_bf16", "mps")]
+)
+def test_half_precision_that_a_device_has_not_becomes_fp32(
+    wish: str, place: str, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "device", lambda: "cpu")
+    monkeypatch.setattr(device, "device", lambda: place)
     precision = device.training_precision(small(tiny_model_dir, **{wish: True}))
     assert (precision.frozen, precision.learned) == (torch.float32, torch.float32)
     assert not precision.bf16
     assert not precision.fp16
     assert [(notice.code, notice.field) for notice in precision.notices] == [("bf16_on_cpu", wish)]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (torch.float32, torch.float32, False)),
+        ({"bf16": False}, (torch.float32, torch.float32, False)),
+        ({"bf16": True}, (torch.bfloat16, torch.float32, True)),
+        ({"pure_bf16": True}, (torch.bfloat16, torch.bfloat16, False)),
+    ],
+)
+def test_precision_on_a_cpu(
+    options: dict[str, Any],
+    expected: tuple[Any, ...],
+    tiny_model_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As asked for; what is left open is decided before, by a measurement."""
+    monkeypatch.setattr(device, "device", lambda: "cpu")
+    result = device.training_precision(small(tiny_model_dir, **options))
+    assert (result.frozen, result.learned, result.bf16) == expected
+    assert not result.notices
 
 
 @pytest.mark.parametrize(

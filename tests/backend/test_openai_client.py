@@ -12,6 +12,7 @@ from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.guard import MAX_BODY
 from backend.serving.request import ACCEPTED, NEUTRAL, ChatRequest
 from backend.serving.service import MAX_WAITING, Service
+from tests.backend.openai_clients import connected
 from tests.backend.test_serve_process import Talker, listening
 from tests.backend.test_serve_tools import TOOLS, Speaker
 from tests.failures.conftest import until
@@ -41,11 +42,8 @@ def speaker() -> Faulty:
 @pytest.fixture
 def client(speaker: Faulty) -> Iterator[Any]:
     service = Service("org/tuned", lambda: speaker)
-    with listening(service) as address:
-        until(lambda: service.state == "ready")
-        made = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
-        with made:
-            yield made
+    with connected(service) as made:
+        yield made
 
 
 def error_of(error: Any) -> dict[str, Any]:
@@ -125,15 +123,19 @@ def test_models(client: Any) -> None:
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"functions": [{"name": "f", "parameters": {}}]}, "functions", "use_tools"),
     ({"function_call": "auto"}, "function_call", "use_tools"),
-    ({"tool_choice": "required"}, "tool_choice", "unsupported_parameter"),
-    ({"parallel_tool_calls": False}, "parallel_tool_calls", "unsupported_parameter"),
-    ({"logit_bias": {"5": 1}}, "logit_bias", "unsupported_parameter"),
-    ({"logprobs": True}, "logprobs", "unsupported_parameter"),
-    ({"top_logprobs": 3}, "top_logprobs", "unsupported_parameter"),
+    ({"tool_choice": "required"}, "tool_choice", "choice_without_tools"),
+    (
+        {"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "f"}}},
+        "tool_choice",
+        "choice_unknown",
+    ),
+    ({"tools": TOOLS, "tool_choice": {"type": "function"}}, "tool_choice", "choice_and_type"),
+    ({"tool_choice": {"type": "custom", "custom": {"name": "x"}}}, "tool_choice", "bad_parameter"),
+    ({"top_logprobs": 3}, "top_logprobs", "needs_logprobs"),
     ({"modalities": ["text", "audio"]}, "modalities", "unsupported_parameter"),
     ({"verbosity": "low"}, "verbosity", "unsupported_parameter"),
     ({"web_search_options": {}}, "web_search_options", "unsupported_parameter"),
-    ({"response_format": {"type": "json_object"}}, "response_format", "unsupported_parameter"),
+    ({"response_format": {"type": "json_schema"}}, "response_format", "schema_and_type"),
     ({"stream_options": {"include_obfuscation": True}}, "stream_options", "bad_parameter"),
     ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools", "tool_no_function"),
     ({"tools": [TOOLS[0], {"type": "web_search"}]}, "tools", "tool_no_function"),
@@ -196,6 +198,14 @@ MALFORMED: dict[str, list[Any]] = {
     "max_tokens": [0, "x"],
     "max_completion_tokens": [0],
     "repetition_penalty": [0, 11],
+    "frequency_penalty": [-3, 2.5, "x"],
+    "presence_penalty": [-3, 2.5],
+    "logit_bias": [5, {"x": 1}, {"5": 101}, {"5": "x"}],
+    "logprobs": [5, "perhaps"],
+    "top_logprobs": [-1, 21, 1.5],
+    "response_format": [5, "json_object", {"type": "yaml"}, {"type": "json_schema"}],
+    "tool_choice": [5, "perhaps", {"type": "function", "function": 5}],
+    "parallel_tool_calls": [5, "perhaps"],
     "reasoning_effort": [5],
     "chat_template_kwargs": [5, [5]],
 }
@@ -284,7 +294,7 @@ def test_what_only_describes_a_request_is_accepted(client: Any) -> None:
     ("method", "path", "status", "code"),
     [
         ("GET", "/v1/nowhere", 404, "unknown_url"),
-        ("POST", "/v1/completions", 404, "unknown_url"),
+        ("POST", "/v1/images", 404, "unknown_url"),
         ("POST", "/v1/models", 405, "method_not_allowed"),
         ("DELETE", "/v1/models/base", 405, "method_not_allowed"),
         ("GET", "/v1/chat/completions", 405, "method_not_allowed"),

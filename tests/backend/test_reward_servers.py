@@ -1,10 +1,10 @@
 """PPO learns from the scores of a server: wrong answers are named, a busy server is asked again."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from backend.contract.texts.problems import TuneboardError
 from backend.training import scoring
 from tests.backend.test_stage_ppo import SMALL, rows
 from tests.backend.training import train_small
+from tests.fakes import loopback
 
 Reply = Callable[[list[str]], tuple[int, Any]]
 
@@ -21,7 +22,7 @@ Reply = Callable[[list[str]], tuple[int, Any]]
 @pytest.fixture
 def serve() -> Iterator[Callable[[Reply], str]]:
     """Starts servers that answer score requests as a function says; gives the address."""
-    running: list[ThreadingHTTPServer] = []
+    running = ExitStack()
 
     def start(reply: Reply) -> str:
         class Handler(BaseHTTPRequestHandler):
@@ -38,15 +39,10 @@ def serve() -> Iterator[Callable[[Reply], str]]:
             def log_message(self, *_: object) -> None:
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        running.append(server)
-        return f"http://127.0.0.1:{server.server_port}/v1/score/evaluation"
+        return f"{running.enter_context(loopback.serving(Handler))}/v1/score/evaluation"
 
-    yield start
-    for server in running:
-        server.shutdown()
-        server.server_close()
+    with running:
+        yield start
 
 
 def letters(texts: list[str]) -> tuple[int, Any]:

@@ -247,9 +247,9 @@ def test_a_prompt_beyond_the_context_is_refused(client: TestClient) -> None:
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages"),
         ({"stop": ["x"] * 17}, "stop"),
-        ({"logprobs": True}, "logprobs"),
-        ({"frequency_penalty": 1.0}, "frequency_penalty"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"frequency_penalty": 3}, "frequency_penalty"),
+        ({"response_format": {"type": "xml"}}, "response_format"),
     ],
 )
 def test_a_bad_request_names_its_parameter(

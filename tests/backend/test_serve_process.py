@@ -24,7 +24,7 @@ from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.typed import Arguments
 from backend.contract.texts.problems import UsageError
 from backend.model.generation import Sampling
-from backend.serving import serve
+from backend.serving import names, serve
 from backend.serving.app import build
 from backend.serving.engine import Engine
 from backend.serving.generation_request import Answer, GenerationRequest
@@ -47,6 +47,7 @@ class Talker:
     """Stands in for the engine: a word every 10 ms until it is cancelled, 1000 at most."""
 
     has_adapter = False
+    joins = False
     context = None
 
     def __init__(self) -> None:
@@ -256,9 +257,9 @@ def test_the_environment_stands_in_for_absent_arguments(monkeypatch: pytest.Monk
 
 
 def test_the_model_is_named_by_its_folder() -> None:
-    assert serve._model_name(api_values(model_name_or_path="/a/b/Base")) == "Base"
+    assert names.model_name(api_values(model_name_or_path="/a/b/Base")) == "Base"
     both = api_values(model_name_or_path="/a/Base", adapter_name_or_path="/x/one,/y/two/")
-    assert serve._model_name(both) == "two"
+    assert names.model_name(both) == "two"
 
 
 def test_chat_in_a_terminal_takes_piped_lines(

@@ -22,6 +22,7 @@ class Speaker:
     """Stands in for the engine: says `words`, three letters at a time."""
 
     has_adapter = False
+    joins = False
     context = None
     words = CALL
     finish = "stop"

@@ -1,9 +1,8 @@
 """Distillation by trl's trainer: what its loss is, that it learns, and how a server teaches."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +23,7 @@ from backend.contract.texts.problems import ModelError, TuneboardError, UsageErr
 from backend.model import load
 from tests.backend.conftest import make_teacher, write_dataset
 from tests.backend.training import assert_resumed_equals, record, train_small
+from tests.fakes import loopback
 
 SMALL: dict[str, Any] = {
     "stage": "distillation",
@@ -163,10 +163,8 @@ def server(tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Scoring, "model", LlamaForCausalLM.from_pretrained(folder))
     monkeypatch.setattr(Scoring, "bodies", [])
     monkeypatch.setenv("TEACHER_API_KEY", "sesame")
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Scoring)
-    threading.Thread(target=http.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{http.server_address[1]}"
-    http.shutdown()
+    with loopback.serving(Scoring) as url:
+        yield url
 
 
 def test_a_server_teaches_what_its_model_would(

@@ -9,13 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from backend import train
 from backend.contract.preflight import preflight
 from backend.contract.runs import metrics
 from backend.contract.texts.problems import TuneboardError
 from backend.model import adapters, load, value_head
 from backend.running.failures import Stopped
 from backend.running.report import Report
+from backend.stages import table
 from backend.stages.ppo import PpoTrainer
 from backend.training import rollouts, scoring
 from tests.backend.conftest import write_dataset
@@ -377,4 +377,4 @@ def test_a_reward_model_of_another_vocabulary_is_refused(
 
 
 def test_stages_are_named(tiny_model_dir: Path) -> None:
-    assert train.stage_trainer("ppo") is PpoTrainer
+    assert table.stage_trainer("ppo") is PpoTrainer

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM
 
 from backend.contract.runs import metrics
-from backend.training.batches import IGNORED, Collator, LengthGrouped
+from backend.training.batches import IGNORED, Collator, LengthBatches, LengthGrouped
 from backend.training.token_loss import logits_at_labels
 from tests.backend.training import train_small
 
@@ -126,6 +127,42 @@ def test_evaluation_loss_is_the_mean_over_tokens(workspace: Path, tiny_model_dir
         found.append([row.eval_loss for row in rows if row.eval_loss is not None])
     assert found[0]
     assert found[0] == pytest.approx(found[1], abs=1e-5)
+
+
+def padding(lengths: Any) -> float:
+    """The share of padding in batches of 8."""
+    cuts = [lengths[at : at + 8] for at in range(0, len(lengths), 8)]
+    return float(1 - lengths.sum() / sum(cut.max() * len(cut) for cut in cuts))
+
+
+@pytest.mark.parametrize("count", [200, 203, 1000, 7])
+def test_batches_are_of_like_length_and_drawn(count: int) -> None:
+    """Every row once, the longest first, another order in each epoch; and half a percent more of
+    padding than all rows from the longest to the shortest."""
+    lengths = np.random.default_rng(0).gamma(3.0, 60.0, count).astype(np.int64) + 20
+    sampler, orders = LengthBatches(lengths.tolist(), 8, seed=3), []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        orders.append(list(sampler))
+        assert orders[-1] == list(sampler)
+        assert sorted(orders[-1]) == list(range(count))
+        assert padding(lengths[orders[-1]]) < padding(np.sort(lengths)[::-1]) + 0.005
+    if count > 8:  # else all rows are in one batch
+        assert orders[0] != orders[1] != orders[2]
+        assert lengths[orders[0][:8]].max() == lengths.max()
+        sets = [{frozenset(order[at : at + 8]) for at in range(0, count, 8)} for order in orders]
+        assert sets[1] != sets[2]
+
+
+def test_every_row_is_as_likely_in_every_step() -> None:
+    """The mean length of what a batch learns is the same from the first to the last one."""
+    lengths = np.random.default_rng(0).integers(20, 500, 64)
+    sampler, means = LengthBatches(lengths.tolist(), 8, seed=0), []
+    for epoch in range(1, 801):
+        sampler.set_epoch(epoch)
+        means.append(lengths[list(sampler)].reshape(8, 8).mean(1))
+    deviation = np.std(means, axis=0) / len(means) ** 0.5
+    assert (np.abs(np.mean(means, axis=0) - lengths.mean()) < 4 * deviation).all()
 
 
 def test_lengths_are_grouped_the_same_way_for_the_same_epoch() -> None:

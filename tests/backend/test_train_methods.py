@@ -29,6 +29,7 @@ LORA_KINDS: dict[str, dict[str, Any]] = {
     "pissa, converted": {"pissa_init": True, "pissa_iter": 4, "pissa_convert": True},
     "lora+": {"loraplus_lr_ratio": 16.0},
     "more modules": {"additional_target": "embed_tokens"},
+    "checkpointing": {"disable_gradient_checkpointing": False},
     "no checkpointing": {"disable_gradient_checkpointing": True},
     "noise": {"neftune_noise_alpha": 5.0},
 }
@@ -141,7 +142,7 @@ def test_the_card_names_no_folder_of_this_machine(workspace: Path, tiny_model_di
     assert str(tiny_model_dir) not in head
 
 
-def test_a_wish_for_bf16_on_a_cpu_is_answered_on_the_page(
+def test_a_wish_for_fp16_on_a_cpu_is_answered_on_the_page(
     workspace: Path, tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the supervisor's child; the page shows the notices of the run's view."""
@@ -150,10 +151,10 @@ def test_a_wish_for_bf16_on_a_cpu_is_answered_on_the_page(
     folder.mkdir()
     monkeypatch.setenv("TUNEBOARD_RUN", str(folder))
     monkeypatch.setattr("backend.model.device.device", lambda: "cpu")
-    words = f"train --model_name_or_path {tiny_model_dir} --dataset sums --max_steps 1 --bf16 True"
+    words = f"train --model_name_or_path {tiny_model_dir} --dataset sums --max_steps 1 --fp16 True"
     assert main(words.split()) == 0
     view = run_folder.read(folder)
-    assert ("bf16_on_cpu", "bf16") in [(problem.code, problem.field) for problem in view.notices]
+    assert ("bf16_on_cpu", "fp16") in [(problem.code, problem.field) for problem in view.notices]
     assert (view.step, view.total_steps, view.phase) == (1, 1, "saving")
 
 
@@ -190,7 +191,7 @@ def test_what_a_run_leaves(workspace: Path, tiny_model_dir: Path) -> None:
 
 
 def test_the_tutorial_command_runs(workspace: Path, tiny_model_dir: Path) -> None:
-    """As printed in an existing tutorial; bf16 and the many workers are answered with notices."""
+    """As printed in an existing tutorial; the many workers are answered with a notice."""
     folder = train_small(
         workspace,
         tiny_model_dir,
@@ -220,9 +221,7 @@ def test_the_tutorial_command_runs(workspace: Path, tiny_model_dir: Path) -> Non
         include_num_input_tokens_seen=True,
     )
     status = json.loads((folder / "status.json").read_text())
-    assert {"bf16_on_cpu", "workers_capped", "logging_lowered"} <= {
-        notice["code"] for notice in status["notices"]
-    }
+    assert {"workers_capped", "logging_lowered"} <= {notice["code"] for notice in status["notices"]}
     assert load_file(folder / "model.safetensors")["model.norm.weight"].dtype == torch.float32
     assert (folder / "training_loss.png").stat().st_size > 1000
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from backend.contract.arguments.arguments import fields_of
 from backend.contract.arguments.field import MAX_TEXT, Field, FieldError, Value
-from backend.contract.arguments.fields import _GROUPS, FIELDS
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.fields.table import _GROUPS
 from backend.contract.arguments.rules import RULES
 from backend.contract.texts.problems import Problem
 from tests.contract.strategies import TASKS

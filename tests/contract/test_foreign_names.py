@@ -135,7 +135,7 @@ def test_what_stands_for_rows_is_a_value_of_them() -> None:
     ("name", "value", "meaning"),
     [
         ("gradient_checkpointing", False, {"disable_gradient_checkpointing": True}),
-        ("gradient_checkpointing", "true", {}),
+        ("gradient_checkpointing", "true", {"disable_gradient_checkpointing": False}),
         ("quantization_method", "bitsandbytes", {}),
         ("quantization_method", "BitsAndBytes", {}),
         ("mixed_precision", None, {}),

@@ -9,7 +9,7 @@ import tomllib
 import urllib.request
 from pathlib import Path
 
-from backend.contract.preflight import installation
+from backend.contract.preflight import requirements
 from tests.failures.conftest import free_port
 from tests.loops import check_each
 
@@ -69,8 +69,8 @@ def tuneboard(env: dict[str, str], *commands: str) -> dict[str, tuple[int, str]]
 
 
 def test_what_is_looked_for_is_what_the_extras_install() -> None:
-    assert set(installation.PAGE) <= modules("page")
-    assert set(installation.WORKER) <= modules("worker")
+    assert set(requirements.PAGE) <= modules("page")
+    assert set(requirements.WORKER) <= modules("worker")
 
 
 NEED_THE_WORKER = (

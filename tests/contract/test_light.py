@@ -26,7 +26,7 @@ def loaded(*modules: str, cwd: Path = ROOT) -> list[set[str]]:
 
 def test_no_heavy_module() -> None:
     """The lightest one first: what one of them brings is seen from there on."""
-    modules = ("backend.running.supervisor", "backend.__main__", "app.ui", "app.server")
+    modules = ("backend.running.supervisor", "backend.__main__", "app.ui", "app.web.server")
     packages = loaded(*modules)
     heavy = {module: names & HEAVY for module, names in zip(modules, packages, strict=True)}
     assert heavy == {module: set() for module in modules}

@@ -13,6 +13,7 @@ from backend.contract.arguments.fields import FIELDS, GROUPS
 from backend.contract.arguments.rules import RULES
 from backend.contract.texts.locales import has, languages, t
 from backend.contract.texts.problems import Problem
+from backend.contract.texts.terminal_text import columns
 from tests.contract.source import (
     ROOT,
     called,
@@ -36,10 +37,32 @@ BRITISH = re.compile(
     re.IGNORECASE,
 )
 every_language = pytest.mark.parametrize("lang", languages())
+others = pytest.mark.parametrize("lang", languages()[1:])
+MARKS = ("<", ">", "**", "\n", "[", "](", "`")
+CODE = re.compile(r"`[^`]*`")
+NO_WORDS = re.compile(r"`[^`]*`|\{[^{}]*\}")
+WORD = re.compile("[A-Za-z]{3,}")
+NO_SPACES = {"ja", "zh", "zh-Hant"}  # whose brackets and colons bring their space with them
+SHORT = 30  # characters of an English text that has a small place on the page
+SPOKEN = re.compile(r"problem\.|command\.")  # which have a whole line
+# The letters of languages that are not written in Latin ones.
+LETTERS = {
+    "ar": "[\u0600-\u06ff]",
+    "ja": "[\u3040-\u30ff\u4e00-\u9fff]",
+    "ko": "[\uac00-\ud7a3]",
+    "ru": "[\u0400-\u04ff]",
+    "zh": "[\u4e00-\u9fff]",
+    "zh-Hant": "[\u4e00-\u9fff]",
+}
 
 
 def placeholders(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def edges(text: str) -> tuple[bool, bool]:
+    """Whether a text begins and ends with white space."""
+    return text[:1].isspace(), text[-1:].isspace()
 
 
 def test_there_is_source_to_look_at() -> None:
@@ -75,11 +98,38 @@ def test_texts_and_documents_are_spelled_the_american_way() -> None:
     assert {name: match[0] for name, match in matches.items() if match} == {}
 
 
-def test_chinese_is_chinese() -> None:
+def test_there_are_twelve_languages() -> None:
+    assert set(languages()) == {"en", *LETTERS, "de", "es", "fr", "pt-BR", "vi"}
+
+
+@others
+def test_code_and_marks_are_those_of_the_english_text(lang: str) -> None:
+    """A backtick too few swallows the rest of a help, a name in another spelling does nothing."""
+    for key, text in TABLES[lang].items():
+        english = ENGLISH[key]
+        assert sorted(CODE.findall(text)) == sorted(CODE.findall(english)), key
+        assert [text.count(mark) for mark in MARKS] == [english.count(m) for m in MARKS], key
+        assert edges(text) == edges(english) or lang in NO_SPACES, key
+
+
+@others
+def test_no_text_is_left_in_english(lang: str) -> None:
     """A text copied from English would pass every other test."""
+    same = {key for key, text in TABLES[lang].items() if text == ENGLISH[key]}
+    assert [key for key in same if len(WORD.findall(NO_WORDS.sub("", ENGLISH[key]))) >= 3] == []
     helps = [key for key in ENGLISH if key.endswith(".help") or key.startswith("problem.")]
     assert len(helps) > 150
-    assert [key for key in helps if not re.search("[\u4e00-\u9fff]", TABLES["zh"][key])] == []
+    letters = LETTERS.get(lang, "")
+    assert [key for key in helps if not re.search(letters, TABLES[lang][key])] == []
+
+
+@others
+def test_what_has_a_small_place_is_short(lang: str) -> None:
+    """Labels, buttons, titles of columns: a row of them is as wide as the page in English."""
+    keys = [key for key, text in ENGLISH.items() if len(text) < SHORT and not SPOKEN.match(key)]
+    assert len(keys) > 500
+    longest = {key: 1.6 * columns(ENGLISH[key]) + 6 for key in keys}
+    assert [key for key in keys if columns(TABLES[lang][key]) > longest[key]] == []
 
 
 def test_each_argument_has_a_label_and_a_help() -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.first_scripts import FOLDER, modules
-from app.server import build_app
 from app.settings import Settings
+from app.web.first_scripts import FOLDER, modules
+from app.web.server import build_app
+from backend.contract.texts import locales
+from backend.contract.texts.locales import languages, t
 from tests.architecture import SCRIPTS
 
 MOST_BYTES = 250_000  # of the first HTML, as it is sent to those who cannot read compressed texts
@@ -25,7 +27,11 @@ MOST_INPUTS = 12
 
 @pytest.fixture(scope="module")
 def client() -> TestClient:
-    return TestClient(build_app(Settings()), base_url="http://127.0.0.1:7860")
+    locales.table.cache_clear()
+    client = TestClient(build_app(Settings()), base_url="http://127.0.0.1:7860")
+    assert client.get("/").status_code == 200
+    assert locales.table.cache_info().currsize == 1, "a language is kept before it is spoken"
+    return client
 
 
 def config(client: TestClient) -> dict[str, list[dict[str, Any]]]:
@@ -73,10 +79,22 @@ def test_a_language_needs_no_event_of_the_server(client: TestClient) -> None:
 
 
 def test_what_scripts_are_told_is_there_for_each_component(client: TestClient) -> None:
-    told = client.get("/own/components.json").json()
+    told = client.get("/own/components.json?lang=en").json()
     places = re.findall(r"mount\(\[..\w+.., ..(\w+)..\]", json.dumps(config(client)))
     assert len(places) > 30
     assert set(places) <= set(told)
+
+
+def test_scripts_are_told_texts_of_one_language(client: TestClient) -> None:
+    """Whatever the number of languages: the others come when they are chosen."""
+    chosen = languages()[-1]
+    data = client.get(f"/own/components.json?lang={chosen}").json()
+    spoken = [each["words"] for each in data.values() if "words" in each]
+    assert len(spoken) > 5
+    assert {tuple(words) for words in spoken} == {(chosen,)}
+    assert t("panel.safe", chosen) in json.dumps(data, ensure_ascii=False)
+    assert t("panel.safe", languages()[0]) not in json.dumps(data)
+    assert client.get("/own/components.json?lang=xx").status_code == 404
 
 
 def test_the_style_sheets_of_the_page_come_with_it(client: TestClient) -> None:

@@ -56,6 +56,7 @@ def test_the_reference_names_every_argument_once() -> None:
 def test_help_has_each_argument_of_the_subcommand_and_no_other(task: str, lang: str) -> None:
     lines = reference.help_text(task, lang).splitlines()
     shown = [line.split()[0].removeprefix("--") for line in lines if line.startswith("  --")]
+    assert "--help" not in shown
     assert sorted(shown) == sorted(row.name for row in fields_of(task))
     assert max(map(columns, lines)) <= 100
 

@@ -1,4 +1,4 @@
-"""Sizes of the style sheets: texts on one scale of six, distances on a grid of 4 px.
+"""The style sheets: texts on one scale of six, distances on a grid of 4 px, no left and right.
 
 Fourteen sizes of text had crept in (0.78, 0.82, 0.85, 0.88 rem beside those of the scale), and
 distances of 3, 6, 7, 10 and 18 px.
@@ -17,6 +17,14 @@ ON_SCALE = re.compile(r"(var\(--type-\w+\)(/[\d.]+ .*)?|inherit|0|0\.\d+em)( !im
 DISTANCE = re.compile(r"[^-\w](?:padding|margin|gap|row-gap|column-gap)[a-z-]*:\s*([^;}]+)")
 PIXELS = re.compile(r"(?<![\w.-])-?(\d+)px")
 FINE = 2  # px: hairlines and what hugs a glyph
+PHYSICAL = re.compile(
+    r"(?:margin|padding|border)-(?:left|right)\b[^;}]*|[^-\w](?:left|right|float):[^;}]*"
+    r"|text-align: (?:left|right)|rotate\("
+)
+ONE = r"(\w+\([^)]*\)|[^\s;!(),]+)"
+FOUR = re.compile(rf"[^-\w](?:margin|padding|inset): {ONE} {ONE} {ONE} {ONE}")
+# A closed section points to its text; code runs from left to right; so do values that are typed.
+SIDED = ["rotate(", "rotate(", "text-align: left", "text-align: right"]
 
 
 def off_scale(css: str) -> list[str]:
@@ -28,6 +36,25 @@ def off_scale(css: str) -> list[str]:
         if any(int(px) > FINE and int(px) % 4 for px in PIXELS.findall(match[1]))
     ]
     return sizes + distances
+
+
+def sided(css: str) -> list[str]:
+    """The declarations that are wrong in a language that is written from right to left."""
+    unequal = [match[0] for match in FOUR.finditer(css) if match[2] != match[4]]
+    return [match[0].strip() for match in PHYSICAL.finditer(css)] + unequal
+
+
+@pytest.mark.parametrize("sheet", SHEETS, ids=lambda path: path.name)
+def test_the_page_can_be_mirrored(sheet: Path) -> None:
+    """A border stood on the far side of its box in Arabic, and an arrow on top of its text."""
+    allowed = SIDED if sheet == SCALE else []
+    assert sided(sheet.read_text(encoding="utf-8")) == allowed
+
+
+def test_a_side_of_the_page_is_seen() -> None:
+    css = "a { margin-left: 4px; } b { left: 0; padding: 0 1px 0 2px; } c { text-align: right; }"
+    assert len(sided(css)) == 4
+    assert sided("a { margin-inline: 4px; padding: 0 4px 8px 4px; border-left-color: red }") != []
 
 
 @pytest.mark.parametrize("sheet", SHEETS, ids=lambda path: path.name)

@@ -14,8 +14,8 @@ from fastapi import FastAPI
 
 from app.form.component import data_of, make_call, make_component
 from app.form.form import change
-from app.server import Modules
 from app.theme import THEME
+from app.web.server import Modules
 from tests.bench import free_port
 from tests.e2e.conftest import ROOT
 
@@ -147,6 +147,7 @@ class FormPage:
     """The page, and what it was asked. A test may put other data in before a visitor comes.
 
     slow    seconds until a learning rate is judged, by its text
+    follows values that follow from a data set, by its name
     fills   what a press of Fill puts into the form
     changes what a press of Change puts into it, once `answers` is set
     filled  what the form held for the event that followed Change
@@ -155,6 +156,7 @@ class FormPage:
 
     schema: dict[str, Any] = field(default_factory=_schema)
     slow: dict[str, float] = field(default_factory=dict)
+    follows: dict[str, dict[str, str]] = field(default_factory=dict)
     offers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     asked: list[dict[str, Any]] = field(default_factory=list)
     started: list[dict[str, Any]] = field(default_factory=list)
@@ -172,7 +174,8 @@ class FormPage:
     def judge(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Wrong where the learning rate is no number; the model is what is missing first."""
         self.asked.append(payload)
-        values = payload["values"]
+        followed = self.follow(payload)
+        values = {**payload["values"], **followed}
         rate, model = str(values["learning_rate"]), values["model"]
         time.sleep(self.slow.get(rate, 0))
         if rate == "crash":
@@ -196,6 +199,22 @@ class FormPage:
             ),
             "problems": problems,
             "startable": not problems,
+            "follow": {
+                "values": followed,
+                "line": f"Set by the data: {len(followed)}" if followed else "",
+                "back": "Use the defaults",
+            },
+        }
+
+    def follow(self, payload: dict[str, Any]) -> dict[str, str]:
+        """What follows from the first data set in fields that nobody has set."""
+        values, before = payload["values"], payload["followed"]
+        first = next(iter(values.get("dataset", [])), "")
+        return {
+            name: value
+            for name, value in self.follows.get(first, {}).items()
+            if name not in payload["own"]
+            and values[name] in (FIELDS[name]["default"], before.get(name))
         }
 
     def offer(self, payload: dict[str, Any]) -> dict[str, Any]:
@@ -237,6 +256,7 @@ class FormPage:
                 schema="own/form/bar",
                 bar="",
                 address=[],
+                following=[],
             )
             with gr.Row():
                 with (
@@ -251,6 +271,7 @@ class FormPage:
                         schema="own/form/train",
                         bar="bar",
                         address=["stage"],
+                        following=["learning_rate", "epochs"],
                     ) as form,
                 ):
                     gr.Markdown("A preview of the data.")
@@ -294,8 +315,8 @@ class FormPage:
             return {}
 
         @api.get("/own/components.json")
-        def components() -> dict[str, Any]:
-            return data_of(blocks)
+        def components(lang: str) -> dict[str, Any]:
+            return data_of(blocks, lang)
 
         gr.mount_gradio_app(api, blocks, path="/", theme=THEME, ssr_mode=False)
         config = uvicorn.Config(api, port=self.port, log_level="warning")

@@ -6,6 +6,22 @@ import shlex
 from playwright.sync_api import Locator, Page, expect
 
 READY = re.compile(r"\blaunch-ready\b")
+STORED = """parts => {
+  const texts = [...Object.values(localStorage), ...Object.values(sessionStorage)].join("\\n");
+  return parts.every((part) => texts.includes(part));
+}"""
+# Done once no element and no text has come or gone for as long as this many milliseconds.
+QUIET = """(long) => new Promise((done) => {
+  const look = new MutationObserver(wait);
+  let timer;
+  function wait() {
+    clearTimeout(timer);
+    timer = setTimeout(() => { look.disconnect(); done(); }, long);
+  }
+  look.observe(document.body, { subtree: true, childList: true, characterData: true });
+  wait();
+})"""
+QUIET_MS = 300
 
 
 def box(page: Page, name: str) -> Locator:
@@ -74,6 +90,11 @@ def show_all(page: Page) -> None:
     expect(page.locator("#mode input").last).to_be_checked()
 
 
+def settle(page: Page) -> None:
+    """Wait until what is drawn stays."""
+    page.evaluate(QUIET, QUIET_MS)
+
+
 def unfold(page: Page, name: str) -> None:
     """Open a closed group of fields, or a box of Gradio, whose fields are made only now: what is
     typed at once is lost."""
@@ -84,7 +105,12 @@ def unfold(page: Page, name: str) -> None:
         expect(group).to_have_attribute("open", "")
         return
     group.locator("> button").click()
-    page.wait_for_timeout(1000)
+    settle(page)
+
+
+def expect_stored(page: Page, *parts: str) -> None:
+    """Wait until the browser keeps these texts, which a reload then brings back."""
+    page.wait_for_function(STORED, arg=[*parts])
 
 
 def expect_ready(page: Page, prefix: str = "") -> None:

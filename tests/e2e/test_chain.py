@@ -91,7 +91,7 @@ def test_the_chain_of_the_tutorials(
     expect(page.locator("#export-command")).to_contain_text(policy)
     page.locator("#export-start").click()
     expect(page.locator("#export-run-state")).to_contain_text(FINISHED, timeout=200_000)
-    page.locator("#export-open").click()
+    page.locator("#export-run-chat").click()
     page.locator("#chat-load").click()
     status = page.locator("#chat-status textarea, #chat-status input")
     expect(status).to_have_value(re.compile("ready"), timeout=120_000)

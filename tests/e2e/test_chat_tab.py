@@ -2,7 +2,7 @@
 
 import json
 import re
-import time
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from backend.contract.texts.locales import t
 from tests.e2e.conftest import Server
-from tests.e2e.forms import box, fill, unfold
+from tests.e2e.forms import box, expect_stored, fill, unfold
 from tests.e2e.test_tabs import open_tab, with_tiny
 from tests.failures.conftest import until
 
@@ -22,6 +22,19 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 @pytest.fixture
 def home(tiny_home: Path) -> Path:
     return tiny_home
+
+
+def lengthen(model: Path, tokens: int) -> None:
+    """Put a copy with such a context in place of a linked model, whose answers then go on long."""
+    source = model.resolve()
+    model.unlink()
+    shutil.copytree(source, model)
+    for name, key in (
+        ("config.json", "max_position_embeddings"),
+        ("tokenizer_config.json", "model_max_length"),
+    ):
+        settings = json.loads((model / name).read_text())
+        (model / name).write_text(json.dumps({**settings, key: tokens}))
 
 
 def children(home: Path) -> list[int]:
@@ -35,17 +48,23 @@ def children(home: Path) -> list[int]:
 
 
 def settled(answer: Locator) -> str:
-    """The answer once it no longer grows."""
-    limit, before = time.monotonic() + 30, ""
-    while time.monotonic() < limit:
-        now = answer.inner_text()
-        if now and now == before:
-            return now
-        before = now
-        time.sleep(0.7)
-    raise AssertionError("the answer never ends")
+    """The whole answer: Stop is there from before its first word until after its last one."""
+    expect(answer).to_be_visible(timeout=60_000)
+    expect(button(answer.page, "send")).to_be_visible(timeout=60_000)
+    return answer.inner_text()
 
 
+# Notes when Stop is there, however short the answer.
+WATCH = """(box, name) => {
+  const look = () => [...box.querySelectorAll('button')].some((each) =>
+    [each.textContent.trim(), each.ariaLabel, each.title].includes(name));
+  window.stopWasThere = false;
+  new MutationObserver((_, watch) => {
+    if (!look()) return;
+    window.stopWasThere = true;
+    watch.disconnect();
+  }).observe(box, { subtree: true, childList: true, attributes: true, characterData: true });
+}"""
 AS_IT_IS = "<b>bold</b> &amp;   spaces\n\n    indented\n**stars** $$x$$ <script>1</script>"
 
 
@@ -155,32 +174,30 @@ def stop(page: Page) -> None:
 
 
 def again(page: Page) -> None:
+    """Have the last answer written anew: Send has been Stop when this returns."""
+    page.locator("#chat-message").evaluate(WATCH, t("chat.stop", "en"))
     page.locator("#chat-tuned").get_by_role("button", name="Retry").click()
+    page.wait_for_function("() => window.stopWasThere")
 
 
 def clear(page: Page) -> None:
     page.locator("#chat-tuned").get_by_role("button", name="Clear").click()
 
 
-def taken(page: Page) -> bool:
-    """Press Enter; whether what stands in its box was taken, as no answer is being written."""
-    page.locator("#chat-message textarea").press("Enter")
-    page.wait_for_timeout(1000)
-    return not page.locator("#chat-message textarea").input_value()
-
-
 def test_what_is_sent_while_an_answer_is_written_stays(
     open_page: Callable[..., Page], server: Server, home: Path
 ) -> None:
     """It vanished; with the second column closed meanwhile, so did all that was sent afterwards."""
+    lengthen(home / "saves" / "models" / "tiny", 16_384)
     page = open_page()
     with_tiny(page, "Chat")
-    status = page.locator("#chat-status textarea, #chat-status input")
-    note = page.locator("#chat-note textarea, #chat-note input")
+    status, note = (
+        page.locator(f"#chat-{name} textarea, #chat-{name} input") for name in ("status", "note")
+    )
     column, message = page.locator("#chat-tuned"), page.locator("#chat-message textarea")
     turns = column.locator(".message.bot, .bot.message")
     box(page, "chat-temperature").fill("1")
-    box(page, "chat-max_new_tokens").fill("1900")
+    box(page, "chat-max_new_tokens").fill("12000")
     page.locator("#chat-side-by-side input").check()
     say(page, "first question")  # which loads the model
     expect(status).to_have_value(re.compile("Loading tiny since .*:"))
@@ -195,7 +212,8 @@ def test_what_is_sent_while_an_answer_is_written_stays(
     page.locator("#chat-side-by-side input").uncheck()
     message.press("Enter")
     expect(note).to_have_value(t("chat.busy", "en"))
-    page.wait_for_timeout(500)
+    length = len(turns.first.inner_text())
+    until(lambda: len(turns.first.inner_text()) > length, 60)
     expect(note).to_be_visible()
     expect(message).to_have_value("second question")
     stop(page)
@@ -207,12 +225,13 @@ def test_what_is_sent_while_an_answer_is_written_stays(
     expect(turns).to_have_count(2)
     settled(turns.nth(1))
     message.fill("third question")
-    until(lambda: taken(page), 60)  # on a slow machine the answer before may only pause
+    message.press("Enter")
+    expect(message).to_have_value("")
     expect(column).to_contain_text("third question")
     expect(turns).to_have_count(3)
     settled(turns.nth(2))
     message.fill("not yet sent")
-    page.wait_for_timeout(500)
+    expect_stored(page, "not yet sent")
     page.reload()
     open_tab(page, "Chat")
     expect(column).to_contain_text("second question")

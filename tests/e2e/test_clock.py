@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page
 
-from tests.architecture import SCRIPTS
+from tests.e2e.modules import serve_modules
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
 
@@ -31,16 +31,8 @@ FOLLOW = """async (name) => {
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page that holds nothing but the module; its time stands until a test lets it run."""
-
-    def serve(route: Route) -> None:
-        name = route.request.url.removeprefix(URL)
-        if name:
-            route.fulfill(path=SCRIPTS / name, content_type="text/javascript")
-        else:
-            route.fulfill(body="<title>clock</title>", content_type="text/html")
-
     page = browser.new_page()
-    page.route("**/*", serve)
+    serve_modules(page, URL, "<title>clock</title>")
     page.clock.install(time=0)
     page.goto(URL)
     page.evaluate(BEFORE)

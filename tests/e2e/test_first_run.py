@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from playwright.sync_api import Page, expect
 from backend.contract.texts.locales import t
 from tests.e2e.conftest import STARTER, Server
 from tests.e2e.forms import box, choose, expect_ready, fill
+from tests.e2e.test_chat_tab import settled
 
 NAME = "Tuneboard Assistant"
 pytestmark = [pytest.mark.browser, pytest.mark.starter, pytest.mark.timeout(900)]
@@ -36,15 +36,8 @@ def losses(run: Path) -> list[float]:
 
 
 def answer(page: Page, column: str) -> str:
-    """The last words of a chat column, once they no longer grow."""
-    box, before = page.locator(f"#chat-{column}"), ""
-    for _ in range(60):
-        time.sleep(1)
-        now = box.inner_text()
-        if now == before and now.count("Who are you?") and len(now) > len("Who are you?") + 30:
-            return now
-        before = now
-    return before
+    """The one answer in a chat column, once it is whole."""
+    return settled(page.locator(f"#chat-{column} .message.bot, #chat-{column} .bot.message"))
 
 
 def test_values_of_try_it_are_not_left_on_another_model(
@@ -65,7 +58,7 @@ def test_values_of_try_it_are_not_left_on_another_model(
     expect(note).not_to_be_visible()
     fill(page, "model_name_or_path", "org/another")
     page.locator("#try-reset").click()
-    expect(command).not_to_contain_text("--learning_rate")
+    expect(command).to_contain_text("--learning_rate 0.0002")  # what its 92 rows set by themselves
     expect(command).not_to_contain_text("--disable_gradient_checkpointing")
     expect(command).to_contain_text("--num_train_epochs 7")
     expect(note).not_to_be_visible()
@@ -100,7 +93,7 @@ def test_try_it_start_watch_chat(
     expect(status).to_have_value(re.compile("ready"), timeout=120_000)
     assert NAME in answer(page, "tuned")
     base = answer(page, "base")
-    assert len(base) > 40
+    assert len(base) > 30
     assert NAME not in base
     page.locator("#chat-load").click()
     expect(status).to_have_value(re.compile("No model"), timeout=20_000)

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from backend.contract.texts.locales import t
 from tests.e2e.conftest import Server
-from tests.e2e.test_clipped import TABS, open_tab
+from tests.e2e.tabs import TABS, open_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 # The texts and boxes that are seen and red: much more so than green or blue.

@@ -67,7 +67,8 @@ def test_extra_arguments(open_page: Callable[..., Page], server: Server) -> None
 def test_a_failed_run_is_set_up_again_with_the_cure(
     open_page: Callable[..., Page], server: Server, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Out of memory: one click fills the form with half the batch, and all else as it was."""
+    """Out of memory: one click fills the form with half the batch and with gradient checkpointing,
+    and all else as it was."""
     monkeypatch.setenv("TUNEBOARD_HOME", str(home))
     monkeypatch.setenv("TUNEBOARD_WORKER", f"{sys.executable} -c {shlex.quote(FAILS)}")
     raw = {
@@ -96,7 +97,11 @@ def test_a_failed_run_is_set_up_again_with_the_cure(
     assert not problems
     found = dict(found)
     assert str(found.pop("output_dir")).startswith("saves/tiny/lora/train_")
-    changes = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 6}
+    changes: dict[str, object] = {
+        "per_device_train_batch_size": 4,
+        "gradient_accumulation_steps": 6,
+        "disable_gradient_checkpointing": False,  # left open, it may have been off
+    }
     wanted = {**values, **changes, "lora_alpha": 16}
     del wanted["output_dir"]
     assert found == wanted

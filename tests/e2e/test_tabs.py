@@ -108,7 +108,7 @@ def test_export_and_open_in_chat(
     expect(page.locator("#export-run-notices")).to_contain_text(str(exported))
     assert (exported / "Modelfile").is_file()
     assert loads(exported)
-    page.locator("#export-open").click()
+    page.locator("#export-run-chat").click()
     expect(page.locator("#chat-load")).to_be_visible()
     expect(box(page, "model_name_or_path")).to_have_value("exports/one")
     expect(chips(page, "adapter_name_or_path")).to_have_count(0)

@@ -51,7 +51,7 @@ def test_a_training_is_a_run_like_any_other(
     (view,) = runs()
     assert view.path == result.folder == tuner.run
     assert view.path.parent == home / "saves" / "model" / "lora"
-    assert view.arguments["num_train_epochs"] == 2.0
+    assert view.arguments.num_train_epochs == 2.0
     told = capsys.readouterr()
     assert "step 4 / 4" in told.err
     assert SECRET not in told.err + told.out + repr(tuner) + repr(result)

@@ -2,33 +2,39 @@
 
 import hashlib
 import json
+import re
 import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.fakes import loopback
 
 COMMIT = "5" * 40
 
 
 class DataHub:
     """Sets by id -> path in the repository -> content; `fetched`: the paths that were fetched;
-    `breaks`: the connection is reset in the middle of each of these requests' answers, once."""
+    `breaks`: the connection is reset in the middle of each of these requests' answers, once;
+    `sent`: the bytes of files that were sent; `about`: what a search says of a set besides."""
 
     def __init__(self) -> None:
         self.url = ""
         self.sets: dict[str, dict[str, bytes]] = {}
         self.fetched: list[str] = []
         self.breaks: set[tuple[str, str]] = set()  # method, what its path holds
+        self.sent = 0
+        self.about: dict[str, dict[str, Any]] = {}
 
     def info(self, name: str) -> dict[str, Any]:
         """What the API says of a set."""
         siblings = [{"rfilename": path} for path in self.sets[name]]
         flags = {"private": False, "gated": False, "disabled": False}
-        return {"id": name, "sha": COMMIT, "siblings": siblings, "tags": [], **flags}
+        more = self.about.get(name, {})
+        return {"id": name, "sha": COMMIT, "siblings": siblings, "tags": [], **flags, **more}
 
     def entries(self, name: str) -> list[dict[str, Any]]:
         """Every file and folder, as the API lists them."""
@@ -58,14 +64,8 @@ def serving() -> Iterator[DataHub]:
     """A hub on a loopback port."""
     hub = DataHub()
     handler = type("Handler", (_Handler,), {"hub": hub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    hub.url = f"http://127.0.0.1:{server.server_port}"
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with loopback.serving(handler) as hub.url:
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -75,7 +75,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
         name = "/".join(parts[2:4] if parts[0] == "api" else parts[1:3])
-        if name not in self.hub.sets:
+        if parts == ["api", "datasets"]:
+            words = parse_qs(urlsplit(self.path).query).get("search", [""])[0]
+            found = [self.hub.info(each) for each in self.hub.sets if words in each]
+            self.answer(200, json.dumps(found).encode())
+        elif name not in self.hub.sets:
             self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
         elif parts[0] == "api":
             self.api(name, parts[4:])
@@ -112,8 +116,16 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.command == "GET":
             self.hub.fetched.append(path)
-        named = {"ETag": f'"{etag(content)}"', "X-Repo-Commit": COMMIT}
-        self.answer(200, content, named)
+        named = {"ETag": f'"{etag(content)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range") or "")
+        first = int(wanted[1]) if wanted else 0
+        last = int(wanted[2]) + 1 if wanted and wanted[2] else len(content)
+        part = content[first:last]
+        if wanted:
+            named["Content-Range"] = f"bytes {first}-{first + len(part) - 1}/{len(content)}"
+        if self.command == "GET":
+            self.hub.sent += len(part)
+        self.answer(206 if wanted else 200, part, named)
 
     def answer(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

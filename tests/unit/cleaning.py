@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from backend import datafiles
 from backend.cleaning.run import Job, clean
 from backend.cleaning.steps import CleaningOptions
 from backend.contract.registry import dataset_info, registry
+from backend.datafiles import reading
 
 ENTRY = {"columns": {"prompt": "q", "response": "a"}, "mine": [1], "num_samples": 3}
 LONG = "Tell me in a few words why the sky looks blue on a clear and sunny day at noon"
@@ -44,7 +44,7 @@ def add(folder: Path, name: str, rows: list[Any], entry: dict[str, Any] | None =
 def read_set(name: str) -> list[dict[str, Any]]:
     path = dataset_info.find(name, "data").path
     assert path is not None
-    return [row for _, row in datafiles.rows(path)]
+    return [row for _, row in reading.rows(path)]
 
 
 def ids(name: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""A login is not guessed: wrong ones are counted by address and name (app/attempts.py)."""
+"""A login is not guessed: wrong ones are counted by address and name (app/web/attempts.py)."""
 
 import asyncio
 import base64
@@ -10,10 +10,10 @@ from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from app import attempts, guard
-from app.attempts import Attempts, Try, origin
-from app.guard import Guard
 from app.settings import Settings
+from app.web import attempts, guard
+from app.web.attempts import Attempts, Try, origin
+from app.web.guard import Guard
 
 ANN = Try("192.0.2.7", "ann")
 

@@ -11,13 +11,13 @@ from app.services.data import datasets, drafts, upload_folder, uploads
 from app.services.page import presets
 from app.services.runs import recipes
 from app.services.runs.recipes import Selection
-from backend import datafiles
 from backend.contract.arguments import arguments
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.registry import dataset_info, registry
 from backend.contract.system import boundary
 from backend.contract.system.files import read_mapping
 from backend.contract.texts.problems import Problem, TuneboardError
+from backend.datafiles import reading
 
 CANARY = "canary of another person's file"
 ROW = {"instruction": "Say hello.", "input": "", "output": CANARY}
@@ -107,7 +107,7 @@ def test_no_way_leads_out(places: Places) -> None:
     doors: dict[str, Callable[[Path], object]] = {
         "On the machine": lambda path: datasets.accept_file(path, None),
         "copy": lambda path: uploads.take(path, "mine"),
-        "rows": lambda path: list(datafiles.rows(path)),
+        "rows": lambda path: list(reading.rows(path)),
         "first rows": datasets.read_candidate,
         "data set by path": lambda path: drafts.open_draft(str(path), "data"),
         "registry, absolute": lambda path: drafts.open_draft(places.register(str(path)), "data"),
@@ -216,11 +216,11 @@ def test_what_is_allowed_is_opened(places: Places) -> None:
         kept / "rows.jsonl",
     ]
     for path in good:
-        assert [row for _, row in datafiles.rows(path)] == [ROW]
+        assert [row for _, row in reading.rows(path)] == [ROW]
     assert dataset_info.find(str(good[3]), "data").path == good[3]
     for number, path in enumerate(good[:2]):  # by way of a hidden folder of ours
         taken = uploads.take(path, f"set{number}").path
-        assert [row for _, row in datafiles.rows(taken)] == [ROW]
+        assert [row for _, row in reading.rows(taken)] == [ROW]
 
 
 def test_a_link_that_comes_between_the_look_and_the_opening(
@@ -271,7 +271,7 @@ def test_a_terminal_is_not_bounded(places: Places, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(places.home)
     link = places.link("data/link.jsonl", places.private / "rows.jsonl")
     for path in (places.private / "rows.jsonl", link, places.private / "set"):
-        assert [row for _, row in datafiles.rows(path)] == [ROW]
+        assert [row for _, row in reading.rows(path)] == [ROW]
         assert dataset_info.find(str(path), "data").path == path
     values = {"model_name_or_path": "org/model", "output_dir": str(places.private / "new")}
     assert boundary.CODE not in [each.code for each in check_paths(values, "train")]

@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from app.requests import Requests
-from app.server import Modules
+from app.web.requests import Requests
+from app.web.server import Modules
 from tests.architecture import SCRIPTS
 
 

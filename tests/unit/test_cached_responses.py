@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from app.cached_responses import CachedResponses
+from app.web.cached_responses import CachedResponses
 
 LONG = "a text that is worth compressing. " * 100
 
@@ -44,7 +44,13 @@ def client(application: Application) -> TestClient:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/theme.css?v=1", "/assets/a-1.js", "/own/browser/form.js", "/own/components.json"],
+    [
+        "/",
+        "/theme.css?v=1",
+        "/assets/a-1.js",
+        "/own/browser/form.js",
+        "/own/components.json?lang=pt-BR",
+    ],
 )
 def test_an_answer_is_made_once(client: TestClient, application: Application, path: str) -> None:
     first, second = client.get(path), client.get(path)
@@ -61,6 +67,7 @@ def test_an_answer_is_made_once(client: TestClient, application: Application, pa
         "/gradio_api/queue/data",
         "/config",
         "/own/form/train?lang=e.n",
+        "/own/components.json",
     ],
 )
 def test_what_changes_is_asked_each_time(
@@ -127,7 +134,7 @@ def test_failures_and_cookies_are_not_remembered(
 def test_many_addresses_do_not_fill_the_memory(
     client: TestClient, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.cached_responses.MOST_BYTES", 2 * len(LONG))
+    monkeypatch.setattr("app.web.cached_responses.MOST_BYTES", 2 * len(LONG))
     for name in ("a", "b", "a", "c"):
         client.get(f"/assets/{name}.js", headers={"accept-encoding": "identity"})
     assert application.asked["/assets/a.js"] == 2

@@ -24,6 +24,8 @@ def paths_offered(kind: str) -> list[tuple[str, str]]:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
     runs.forget()
     return tmp_path
 
@@ -120,3 +122,20 @@ def test_such_a_box_takes_anything_and_keeps_its_value(
     assert form.values([form.start])[0]["seed"] == "a/b,c"
     [empty] = form.fill({})
     assert form.values([empty["value"]])[0]["seed"] is None
+
+
+def test_what_was_downloaded_from_a_hub_is_offered_first(home: Path) -> None:
+    """Half a download is not; one of the catalog is no longer said to be downloaded when used."""
+    (known, *_) = catalog.catalog()
+    folder = f"models--{known.path.replace('/', '--')}"
+    (home / "hf" / folder / "snapshots").mkdir(parents=True)
+    half = home / "hf" / "models--owner--half"
+    (half / "snapshots").mkdir(parents=True)
+    (half / "blobs").mkdir()
+    (half / "blobs" / "0.incomplete").touch()
+    (home / "ms" / "models" / "owner--other" / "snapshots" / "master").mkdir(parents=True)
+    here, listed = offers.groups("model", {"hub_name": "huggingface"}, "en")
+    assert here["options"] == [(known.path, known.path)]
+    assert known.path not in {path for path, _ in listed["options"]}
+    here, _ = offers.groups("model", {"hub_name": "modelscope"}, "en")
+    assert here["options"] == [("owner/other", "owner/other")]

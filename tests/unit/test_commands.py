@@ -64,6 +64,8 @@ def test_each_help_has_the_same_shape(name: str, lang: str) -> None:
     after = lines[lines.index("") + 1 :]
     assert after[:2] == [about, ""]
     assert re.fullmatch(r"[^.。]+(\.json)?[^.。]*[.。]", about)
+    options = lines[lines.index(f"{t('cli.options', lang)}:") + 1 :]
+    assert options[:2] == ["  -h, --help", f"      {t('command.help', lang)}"]
     assert lines[-2] == f"{t('cli.example', lang)}:"
     assert lines[-1].startswith("  tuneboard")
     assert max(map(columns, lines)) <= 100

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.services.data import datasets, uploads
-from backend import datafiles
 from backend.contract.arguments.arguments import resolve
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import Entry
 from backend.contract.texts.problems import TuneboardError
 from backend.data import sources
+from backend.datafiles import reading
 from backend.datafiles.check import Checking, check
 from backend.datafiles.layouts import WANTED
 
@@ -127,8 +127,8 @@ def _all_ways(home: Path, name: str, content: bytes, stage: str) -> None:
     path.write_bytes(content)
     (home / "data").mkdir()
     registry = home / "data" / "dataset_info.json"
-    call_or_problem(lambda: datafiles.page(path, 0, 5))
-    call_or_problem(lambda: datafiles.search(path, "q", 0, 5, 1.0))
+    call_or_problem(lambda: reading.page(path, 0, 5))
+    call_or_problem(lambda: reading.search(path, "q", 0, 5, 1.0))
     report = call_or_problem(lambda: check(Entry(name="x", path=path), Checking(stage)))
     assert report is not None
     for finding in report.findings.values():

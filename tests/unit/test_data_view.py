@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from app.services.data import inspection, length_chart, row_tree, rows_view
 from app.services.data.rows_view import Query
 from backend.contract.texts.problems import ModelError, TuneboardError
 from tests.architecture import SCRIPTS
+from tests.unit.stand_in import stand_in_for_children
 
 TREE = SCRIPTS / "tree.js"
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)> ${alert(3)} {{value}}"
@@ -211,32 +210,21 @@ for line in sys.stdin:
 @pytest.fixture
 def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A stand-in for the child, started in its place."""
-    folder = tmp_path / "backend"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
-    (folder / "inspection.py").write_text(STAND_IN)
-    real = subprocess.Popen
-
-    def started(argv: list[str], **given: Any) -> Any:
-        assert argv[0] == sys.executable
-        return real([sys.executable, str(folder / "inspection.py")], **given)
-
-    monkeypatch.setattr("subprocess.Popen", started)
-    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    stand_in_for_children(STAND_IN, tmp_path, monkeypatch)
     yield
-    inspection._drop(inspection._child)
+    inspection._child.end()
 
 
 @pytest.mark.usefixtures("child")
 def test_the_child_is_warm_and_comes_back() -> None:
     assert list(inspection.ask({"do": "a"})) == [{"progress": [1, 2]}, {"answer": {"n": "a"}}]
-    first = inspection._child
+    first = inspection._child.pid
     list(inspection.ask({"do": "b"}))
-    assert inspection._child is first
+    assert inspection._child.pid == first
     assert first is not None
-    os.kill(first.pid, signal.SIGKILL)
+    os.kill(first, signal.SIGKILL)
     assert list(inspection.ask({"do": "c"}))[-1] == {"answer": {"n": "c"}}
-    assert inspection._child is not first
+    assert inspection._child.pid not in {first, None}
 
 
 @pytest.mark.usefixtures("child")
@@ -260,4 +248,4 @@ def test_a_visitor_who_leaves_ends_the_work() -> None:
     next(asked)
     assert isinstance(asked, Generator)
     asked.close()
-    assert inspection._child is None
+    assert inspection._child.pid is None

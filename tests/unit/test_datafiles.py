@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from backend import datafiles
 from backend.contract.registry.dataset_info import SUFFIXES, Entry, kind
 from backend.contract.texts.problems import DataError, Problem
-from backend.datafiles import arrays, separators
+from backend.datafiles import arrays, reading, separators
 from backend.datafiles.check import Checking, check
 
 ROWS: list[dict[str, Any]] = [
@@ -33,7 +32,7 @@ def lines(rows: list[dict[str, Any]]) -> str:
 
 def problem(path: Path) -> Problem:
     with pytest.raises(DataError) as caught:
-        list(datafiles.rows(path))
+        list(reading.rows(path))
     problem_ = caught.value.problems[0]
     assert path.name in problem_.text("en")
     assert path.name in problem_.text("zh")
@@ -54,8 +53,8 @@ def problem(path: Path) -> Problem:
 )
 def test_json_in_its_forms(tmp_path: Path, name: str, content: str) -> None:
     path = write(tmp_path, name, content)
-    assert [row for _, row in datafiles.rows(path)] == ROWS
-    assert datafiles.page(path, 1, 1) == datafiles.Page(ROWS[1:2], 3)
+    assert [row for _, row in reading.rows(path)] == ROWS
+    assert reading.page(path, 1, 1) == reading.Page(ROWS[1:2], 3)
 
 
 @pytest.mark.parametrize("window", [1, 2, 7, 64])
@@ -65,13 +64,13 @@ def test_an_array_is_the_same_through_any_window(
     rows = [{"a": 'é😀\\u00e9"', "n": [1.5e-3, -12, True, None]}, {"b": {"c": "\n"}}]
     path = write(tmp_path, "a.json", "\ufeff" + json.dumps(rows, ensure_ascii=False, indent=1))
     monkeypatch.setattr(arrays, "WINDOW", window)
-    assert [row for _, row in datafiles.rows(path)] == rows
-    assert [line for line, _ in datafiles.rows(path)] == [2, 11]
+    assert [row for _, row in reading.rows(path)] == rows
+    assert [line for line, _ in reading.rows(path)] == [2, 11]
 
 
 def test_csv(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", '\ufeffa,b\r\n1,"x, y"\r\n"多\n行",\r\n\r\n')
-    assert list(datafiles.rows(path)) == [(2, TEXTS[0]), (3, TEXTS[1])]
+    assert list(reading.rows(path)) == [(2, TEXTS[0]), (3, TEXTS[1])]
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -81,9 +80,9 @@ def test_parquet(tmp_path: Path) -> None:
     rows = [{"n": index} for index in range(1000)]
     table = pyarrow.Table.from_pylist(rows)
     parquet.write_table(table, tmp_path / "a.parquet", row_group_size=300)
-    assert [row for _, row in datafiles.rows(tmp_path / "a.parquet")] == rows
-    assert datafiles.page(tmp_path / "a.parquet", 599, 3) == datafiles.Page(rows[599:602], 1000)
-    assert datafiles.page(tmp_path / "a.parquet", 2000, 3).rows == []
+    assert [row for _, row in reading.rows(tmp_path / "a.parquet")] == rows
+    assert reading.page(tmp_path / "a.parquet", 599, 3) == reading.Page(rows[599:602], 1000)
+    assert reading.page(tmp_path / "a.parquet", 2000, 3).rows == []
     assert problem(write(tmp_path, "b.parquet", b"PAR1 and then nonsense")).code == "parquet_broken"
 
 
@@ -91,8 +90,8 @@ def test_a_folder_of_one_type(tmp_path: Path) -> None:
     write(tmp_path, "many/b.jsonl", '{"n": 2}\n{"n": 3}')
     write(tmp_path, "many/a.jsonl", '{"n": 1}')
     write(tmp_path, "many/README.md", "x")
-    assert [row["n"] for _, row in datafiles.rows(tmp_path / "many")] == [1, 2, 3]
-    assert datafiles.page(tmp_path / "many", 1, 5) == datafiles.Page([{"n": 2}, {"n": 3}], 3)
+    assert [row["n"] for _, row in reading.rows(tmp_path / "many")] == [1, 2, 3]
+    assert reading.page(tmp_path / "many", 1, 5) == reading.Page([{"n": 2}, {"n": 3}], 3)
     write(tmp_path, "many/c.csv", "n\n4")
     assert problem(tmp_path / "many").code == "folder_mixed"
     assert problem(write(tmp_path, "none/x.md", "").parent).code == "folder_without_data"
@@ -200,7 +199,7 @@ def test_a_pointer_of_git_lfs_is_no_data_in_any_format(tmp_path: Path) -> None:
         assert [code for code, _ in report.findings] == ["file_pointer"], form
     assert len(forms) >= 7
     about = write(tmp_path, "b.txt", b"The file began with " + POINTER)
-    assert len(list(datafiles.rows(about))) == 3
+    assert len(list(reading.rows(about))) == 3
 
 
 def test_csv_mistakes(tmp_path: Path) -> None:
@@ -222,14 +221,14 @@ def test_the_first_page_of_a_huge_file_reads_little(
     path = write(tmp_path, name, part if name == "a.jsonl" else "[" + part)
     with path.open("r+b") as file:
         file.truncate(4 * 1024**3)
-    page = datafiles.page(path, 20, 5)
+    page = reading.page(path, 20, 5)
     assert (page.rows, page.total) == ([json.loads(row)] * 5, None)
 
 
 def test_a_large_row_is_read(tmp_path: Path) -> None:
     rows = [{"a": "y" * 5_000_000}, {"a": "z"}]
     for name, content in (("a.json", json.dumps(rows)), ("a.jsonl", lines(rows))):
-        assert [row for _, row in datafiles.rows(write(tmp_path, name, content))] == rows
+        assert [row for _, row in reading.rows(write(tmp_path, name, content))] == rows
 
 
 def test_the_records_under_a_line_that_names_the_separator_are_counted(tmp_path: Path) -> None:

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 import zstandard
 
-from backend import datafiles
 from backend.contract.registry.dataset_info import Entry
 from backend.contract.texts.problems import DataError
-from backend.datafiles import compressed, index, refusals
+from backend.datafiles import compressed, index, reading, refusals
 from backend.datafiles.check import check
 
 ROWS = [{"q": f'Frage {n} "ä", 问\n{n}', "a": "x" * (n % 90)} for n in range(3000)]
@@ -26,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
     monkeypatch.setattr(index, "LARGE", 1000)
     monkeypatch.setattr(index, "EVERY", 100)
-    monkeypatch.setattr(datafiles, "FAR", 500)
+    monkeypatch.setattr(reading, "FAR", 500)
     monkeypatch.setattr(index, "ensure", lambda files: None)
     return tmp_path
 
@@ -52,15 +51,15 @@ CONTENTS = {
 def test_any_row_is_found_through_the_index(home: Path, name: str) -> None:
     path = home / name
     path.write_bytes(CONTENTS[name].encode())
-    before = datafiles.page(path, 2345, 3)
+    before = reading.page(path, 2345, 3)
     assert (before.rows, before.total, before.indexed) == ([], None, 0.0)
-    assert datafiles.page(path, 250, 2).rows == ROWS[250:252]
+    assert reading.page(path, 250, 2).rows == ROWS[250:252]
     built = index.build(path)
     assert (built.done, built.rows, len(built.marks)) == (True, 3000, 30)
     for start in (0, 99, 100, 2345, 2998):
-        page = datafiles.page(path, start, 3)
+        page = reading.page(path, start, 3)
         assert (page.rows, page.total, page.indexed) == (ROWS[start : start + 3], 3000, 1.0)
-    assert datafiles.page(path, 3000, 3).rows == []
+    assert reading.page(path, 3000, 3).rows == []
 
 
 def test_an_index_begins_reading_near_the_row(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +69,7 @@ def test_an_index_begins_reading_near_the_row(home: Path, monkeypatch: pytest.Mo
     path.write_bytes(b"\0" * 1000 + path.read_bytes()[1000:])  # the begin can no longer be read
     assert index.load(path).marks == []  # the file has changed
     monkeypatch.setattr(index, "load", lambda file: built)
-    assert datafiles.page(path, 2000, 1).rows == [ROWS[2000]]
+    assert reading.page(path, 2000, 1).rows == [ROWS[2000]]
 
 
 def test_a_changed_file_is_indexed_anew(home: Path) -> None:
@@ -88,7 +87,7 @@ def test_a_broken_row_ends_the_index_and_is_named(home: Path) -> None:
     built = index.build(path)
     assert (built.done, built.rows) == (False, 1500)
     with pytest.raises(DataError) as caught:
-        datafiles.page(path, 1500, 1)
+        reading.page(path, 1500, 1)
     assert caught.value.problems[0].code == "data_bad_json"
 
 
@@ -98,10 +97,10 @@ def test_a_folder_is_one_list_of_rows(home: Path) -> None:
     for number in range(30):
         part = ROWS[number * 100 : number * 100 + 100]
         (folder / f"{number:03}.jsonl").write_text("\n".join(map(json.dumps, part)))
-    assert datafiles.page(folder, 95, 10).rows == ROWS[95:105]
-    for part in datafiles.files(folder):
+    assert reading.page(folder, 95, 10).rows == ROWS[95:105]
+    for part in reading.files(folder):
         index.build(part)
-    page = datafiles.page(folder, 2899, 3)
+    page = reading.page(folder, 2899, 3)
     assert (page.rows, page.total) == (ROWS[2899:2902], 3000)
 
 
@@ -111,22 +110,22 @@ def test_packed(home: Path, name: str, suffix: str, pack: Any) -> None:
     path = home / (name + suffix)
     content = pack(CONTENTS[name].encode())
     path.write_bytes(content)
-    assert [row for _, row in datafiles.rows(path)] == ROWS
+    assert [row for _, row in reading.rows(path)] == ROWS
     index.build(path)
-    assert datafiles.page(path, 2345, 2).rows == ROWS[2345:2347]
+    assert reading.page(path, 2345, 2).rows == ROWS[2345:2347]
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError):
-        list(datafiles.rows(path))
+        list(reading.rows(path))
     path.write_bytes(b"plain")
     with pytest.raises(DataError) as caught:
-        list(datafiles.rows(path))
+        list(reading.rows(path))
     assert caught.value.problems[0].code == "file_compressed_broken"
 
 
 def test_text(home: Path) -> None:
     path = home / "a.txt"
     path.write_text("one\r\n\n 两 \nlast", newline="")
-    assert list(datafiles.rows(path)) == [
+    assert list(reading.rows(path)) == [
         (1, {"text": "one"}),
         (3, {"text": " 两 "}),
         (4, {"text": "last"}),
@@ -142,20 +141,20 @@ def test_arrow(home: Path, kind: str) -> None:
     make = pyarrow.ipc.new_file if kind == "file" else pyarrow.ipc.new_stream
     with make(str(path), table.schema) as writer:
         writer.write_table(table, max_chunksize=700)
-    assert [row for _, row in datafiles.rows(path)] == ROWS
-    assert datafiles.page(path, 1399, 3) == datafiles.Page(ROWS[1399:1402], 3000)
+    assert [row for _, row in reading.rows(path)] == ROWS
+    assert reading.page(path, 1399, 3) == reading.Page(ROWS[1399:1402], 3000)
     path.write_bytes(b"ARROW1 and then nothing")
     with pytest.raises(DataError) as caught:
-        list(datafiles.rows(path))
+        list(reading.rows(path))
     assert caught.value.problems[0].code == "arrow_broken"
 
 
 def test_search(home: Path) -> None:
     path = home / "c.jsonl"
     path.write_text(CONTENTS["c.jsonl"])
-    hits, onward = datafiles.search(path, "FRAGE 77", 0, 3, 10)
+    hits, onward = reading.search(path, "FRAGE 77", 0, 3, 10)
     assert [hit.number for hit in hits] == [77, 770, 771]
-    hits, onward = datafiles.search(path, "frage 77", onward, 10, 10)
+    hits, onward = reading.search(path, "frage 77", onward, 10, 10)
     assert ([hit.number for hit in hits], onward) == (list(range(772, 780)), -1)
     assert [hit.line for hit in hits] == [2 * hit.number + 1 for hit in hits], "blank lines count"
 
@@ -170,6 +169,8 @@ def test_the_index_is_made_by_a_child(home: Path, monkeypatch: pytest.MonkeyPatc
     index.ensure([path])
     assert index._children[-1].wait(60) == 0
     assert index.load(path).rows == 3000
+    index.ensure([path])
+    assert index._children == []
 
 
 BOMB = b"x" * 100_000
@@ -213,7 +214,7 @@ def test_what_unpacks_beyond_reason_is_refused_early(
         (home / name).write_bytes(content)
         read.clear()
         with pytest.raises(DataError) as caught:
-            deque(datafiles.rows(home / name), 0)
+            deque(reading.rows(home / name), 0)
         assert caught.value.problems[0].code == "file_explodes", name
         assert sum(read) <= (0 if name.startswith("announced") else 7 * 1024**2), name
         report = check(Entry(name="x", path=home / name))
@@ -224,4 +225,4 @@ def test_what_unpacks_beyond_reason_is_refused_early(
 def test_dense_text_within_reason_is_read(home: Path) -> None:
     """The same row again and again: 20 MB at ratio 500, below what could do harm."""
     (home / "b.jsonl.gz").write_bytes(gzip.compress((b'{"q": "' + b"a" * 990 + b'"}\n') * 20_000))
-    assert sum(1 for _ in datafiles.rows(home / "b.jsonl.gz")) == 20_000
+    assert sum(1 for _ in reading.rows(home / "b.jsonl.gz")) == 20_000

@@ -1,7 +1,6 @@
 """A question under a hard deadline: its answer, its error, or that it stalls."""
 
 import threading
-import time
 
 import pytest
 
@@ -22,10 +21,9 @@ def test_what_is_raised_is_raised_here() -> None:
 
 
 def test_a_question_that_stalls_is_left_alone() -> None:
+    """It is answered only afterwards: that this returns before is the proof."""
     free = threading.Event()
-    began = time.monotonic()
     assert not answers_in_time(free.wait, 0.1)
-    assert time.monotonic() - began < 2
     free.set()
 
 

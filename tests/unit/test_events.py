@@ -47,17 +47,22 @@ class Page:
 def test_of_two_events_of_a_page_the_later_is_answered_last() -> None:
     """Each sends a whole form: the earlier answer would be shown for good where it comes late."""
     order: list[str] = []
-    late = threading.Event()
+    begun, never = threading.Event(), threading.Event()
 
     def handler(value: str) -> str:
         if value == "early":
-            late.wait(0.3)
+            begun.set()
+            never.wait(0.3)
         order.append(value)
         return value
 
     async def both(second: str) -> None:
         page, order[:] = Page(handler), []
-        await asyncio.gather(page.ask("early"), page.ask("late", session=second))
+        begun.clear()
+        early = asyncio.create_task(page.ask("early"))
+        await asyncio.to_thread(begun.wait)
+        await page.ask("late", session=second)
+        await early
 
     asyncio.run(both("one"))
     assert order == ["early", "late"]

@@ -137,6 +137,17 @@ def test_of_a_hub_id_only_what_the_catalog_knows_is_said() -> None:
     assert words("nobody/knows") == {}
 
 
+def test_a_downloaded_model_has_the_facts_of_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "cache" / "models--nobody--knows"
+    write_model(folder / "snapshots" / "abc")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("abc")
+    assert words("nobody/knows")["Layers"] == "2"
+
+
 @pytest.mark.parametrize("model", ["", " ", "\0", "../..", "/", "x" * 5000, {"a": 1}, None])
 def test_of_anything_else_nothing_is_said(model: Any) -> None:
     assert look_up({"model": model, "lang": "xx"})["facts"] == []

@@ -40,7 +40,7 @@ def failed(*problems: Problem, state: State = State.FAILED, **given: Any) -> Run
         state=state,
         reason=problems[0] if problems else None,
         more=problems[1:],
-        arguments={**defaults("train"), **GIVEN, **given},
+        recorded={**defaults("train"), **GIVEN, **given},
     )
 
 

@@ -9,9 +9,9 @@ from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
 from app.__main__ import options
-from app.guard import Guard
-from app.server import check
 from app.settings import Settings
+from app.web.guard import Guard
+from app.web.server import check
 from backend.contract.texts.problems import UsageError
 
 OPEN = Settings()

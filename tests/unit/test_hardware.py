@@ -10,8 +10,8 @@ import pytest
 
 from app.services.runs import hardware
 from app.services.runs.hardware import Sampler, Snapshot, strip
-from backend.contract.models import gpus
-from backend.contract.models.gpus import Nvml
+from backend.contract.models import devices
+from backend.contract.models.devices import Nvml
 from tests.failures.conftest import until
 
 FAKES = Path(__file__).parents[1] / "fakes"
@@ -58,7 +58,7 @@ def test_a_forbidden_driver_is_named(fake: Callable[[str], Sampler]) -> None:
 def test_a_lost_gpu_leaves_the_rest_and_comes_back(
     fake: Callable[[str], Sampler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpus, "GPU_RETRY_S", 0.2)
+    monkeypatch.setattr(devices, "GPU_RETRY_S", 0.2)
     sampler = fake("lost")
     assert len(sampler.latest().gpus) == 2
     until(lambda: not sampler.latest().gpus)
@@ -74,8 +74,8 @@ def test_a_lost_gpu_leaves_the_rest_and_comes_back(
 def test_a_hanging_driver_is_asked_once_and_the_rest_goes_on(
     fake: Callable[[str], Sampler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpus, "GPU_TIMEOUT_S", 0.1)
-    monkeypatch.setenv("FAKE_NVML_HANG", "3")
+    monkeypatch.setattr(devices, "GPU_TIMEOUT_S", 0.1)
+    monkeypatch.setenv("FAKE_NVML_HANG", "30")
     others = set(threading.enumerate())  # the thread of an earlier sampler may not have ended
     sampler = fake("hang")
     times = set()
@@ -123,7 +123,7 @@ def test_one_thread_for_all_pages(fake: Callable[[str], Sampler]) -> None:
 
 
 def test_strip_in_words() -> None:
-    gpu = gpus.Gpu(index=0, name="RTX", used=int(12.3 * 2**30), total=24 * 2**30, load=87)
+    gpu = devices.Gpu(index=0, name="RTX", used=int(12.3 * 2**30), total=24 * 2**30, load=87)
     now = Snapshot(
         gpus=(gpu,), cpu=40.2, ram_used=int(6.1 * 2**30), ram_total=24 * 2**30, disk_free=int(80e9)
     )

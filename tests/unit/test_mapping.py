@@ -42,11 +42,11 @@ def test_ranking_asks_for_two_answers() -> None:
 
 
 def test_a_free_name_is_made_from_any_file_name(home: Path) -> None:
-    assert mapping.free_name("My questions.v2.csv", "data") == "My-questions"
+    assert registry.free_name("My questions.v2.csv", "data") == "My-questions"
     registry.register("mine", {"file_name": "x.json"}, "data")
-    assert mapping.free_name("MINE.json", "data") == "MINE-2"
+    assert registry.free_name("MINE.json", "data") == "MINE-2"
     for name in ("../../etc/passwd", "<svg onload=x>.json", "\u202e.json", ".json", "org/set"):
-        free = mapping.free_name(name, "data")
+        free = registry.free_name(name, "data")
         assert not mapping.name_problem(free, "data", "en"), (name, free)
     assert mapping.name_problem("Mine", "data", "en")
 
@@ -70,10 +70,11 @@ def test_the_table_says_what_is_wrong(home: Path) -> None:
         "data/good.json",
         "good",
     )
+    assert (good.bytes, gone.bytes, hub.bytes) == (37, None, None)
     assert gone.tone == "bad"
     assert "gone.json" in gone.note
     assert (hub.size, hub.place, hub.note) == ("–", "some/set", t("sets.on_hub", "en"))
-    assert [set_list.count_rows(name, "data") for name in ("good", "gone", "hub")] == [
+    assert [set_list.count_rows(name, "data", "en") for name in ("good", "gone", "hub")] == [
         "1",
         "–",
         "–",
@@ -81,6 +82,7 @@ def test_the_table_says_what_is_wrong(home: Path) -> None:
     (home / "data" / "good.json").write_text(
         '[{"instruction": "q", "output": "a"}, {"output": ""}]'
     )
-    assert set_list.count_rows("good", "data") == "2"
+    assert set_list.count_rows("good", "data", "en") == "2"
+    assert [set_list.find_count(name, "data") for name in ("good", "gone")] == [2, None]
     assert set_list.kind("good", "data") == "sft"
     assert set_list.registry_problem("nowhere", "en")

@@ -7,11 +7,11 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from app import news_feed
 from app.services.models import starter
 from app.services.page import news
 from app.services.runs import hardware
 from app.services.runs.timed_cache import TimedCache
+from app.web import news_feed
 
 HEARD = {"sets", "runs", "steps", "chat", "starter"}  # by stamp.js, list.js and run_panel.js
 

@@ -13,14 +13,21 @@ from backend.contract.arguments import arguments
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.folders.home import data, describe_places, output, prepare, search_paths
+from backend.contract.folders.home import (
+    data,
+    describe_places,
+    output,
+    prepare,
+    resource_folder,
+    search_paths,
+)
 from backend.contract.launching import recipes
 from backend.contract.models.model_folder import local
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.registry import registry
 from backend.contract.registry.dataset_info import REGISTRY, SETS, find, folder_of
 from backend.contract.runs import run_names
-from backend.contract.runs.paths import ADAPTERS, OUTPUTS
+from backend.contract.runs.run_names import ADAPTERS, OUTPUTS
 from backend.contract.texts.problems import DataError, TuneboardError
 from backend.datafiles import entering
 from tests.unit.forms import filled, launcher_of, train_form
@@ -45,6 +52,10 @@ def put(path: Path, text: str = "{}") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+def test_the_shipped_sets_may_be_named_by_their_path(folders: Fixture) -> None:
+    assert data(resource_folder("data")) == resource_folder("data")
 
 
 def test_the_current_folder_comes_first(folders: Fixture) -> None:

@@ -107,7 +107,8 @@ def test_the_smallest_batch_gets_other_advice() -> None:
     problem = explain(CUDA, resolve(values)).problems[0]
     assert problem.field == "cutoff_len"
     assert "cutoff_len 1024" in problem.text()
-    problem = explain(CUDA, resolve({**values, "cutoff_len": 128})).problems[0]
+    least = {"cutoff_len": 128, "disable_gradient_checkpointing": False}
+    problem = explain(CUDA, resolve({**values, **least})).problems[0]
     assert problem.code == "out_of_memory_smallest"
     assert "cutoff_len 128" in problem.text()
 

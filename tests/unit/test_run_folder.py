@@ -208,6 +208,18 @@ def test_the_steps_of_an_ended_run(
     assert view.rows == (0, 0)
 
 
+def test_recorded_arguments_that_are_none_here_stay_in_the_record_alone(home: Path) -> None:
+    """run.json may be of another version, or edited."""
+    path = made(home / "saves" / "m" / "lora" / "r", lora_rank=16, stage="dpo")
+    row = json.loads((path / "run.json").read_bytes())
+    foreign = {"stage": 7, "of_another_version": 1}
+    (path / "run.json").write_text(json.dumps({**row, "arguments": row["arguments"] | foreign}))
+    view = read(path)
+    assert (view.arguments.stage, view.arguments.lora_rank) == ("sft", 16)
+    assert "stage" not in view.arguments
+    assert dict(view.recorded).items() >= foreign.items()
+
+
 def test_while_the_data_is_read_rows_are_counted(home: Path) -> None:
     path = made(home / "saves" / "m" / "lora" / "r")
     row = {"phase": "tokenizing", "counted": "tokenizing", "step": 4, "total": 6}

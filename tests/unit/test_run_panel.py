@@ -9,10 +9,10 @@ import pytest
 
 from app.services.page import run_feed
 from app.services.page.run_feed import Question
-from app.services.runs import curves, hardware, runs
+from app.services.runs import curves, hardware, history, runs
 from app.services.runs.hardware import Snapshot
 from backend.contract.arguments import arguments
-from backend.contract.models.gpus import Gpu
+from backend.contract.models.devices import Gpu
 from backend.contract.runs import metrics, run_folder
 from backend.contract.runs.metrics import Metrics
 from backend.contract.runs.run_folder import Checkpoint, RunView, State
@@ -177,7 +177,7 @@ def test_buttons_fit_the_state(
 ) -> None:
     """Resume where there is a checkpoint, what goes on where there is a result, the fix where one
     fits; the first that helps is bright."""
-    view.update(state=state, arguments=arguments.defaults("train"))
+    view.update(state=state, recorded=arguments.defaults("train"))
     if "checkpoint" in files:
         (folder / "checkpoint-3").mkdir()
         (folder / "checkpoint-3" / "state.json").write_text("{}")
@@ -199,7 +199,7 @@ def test_a_failed_run_tells_what_helps(folder: Path, view: dict[str, Any]) -> No
         view["reason"] = Problem(code=code, params=params)
         return Page(folder).look()["head"]
 
-    view.update(state=State.FAILED, arguments=arguments.defaults("train"))
+    view.update(state=State.FAILED, recorded=arguments.defaults("train"))
     changed = head("loss_not_finite", step=3)
     assert "→" in changed["fix"]
     assert changed["buttons"][-1]["text"] == "Set up again with this change"
@@ -324,11 +324,11 @@ def test_names_are_gathered_as_rows_come(tmp_path: Path) -> None:
         metrics.append(tmp_path / run_folder.METRICS, row)
 
     log(1)
-    assert runs.history(tmp_path).metrics == ("kl", "reward")
+    assert history.read(tmp_path).metrics == ("kl", "reward")
     log(2, eval_kl=1.0)
-    assert runs.history(tmp_path).metrics == ("kl", "reward", "eval_kl")
+    assert history.read(tmp_path).metrics == ("kl", "reward", "eval_kl")
     (tmp_path / run_folder.METRICS).unlink()
     metrics.append(tmp_path / run_folder.METRICS, Metrics(step=1, more={"other": 1.0}))
     for step in range(2, 40):
         metrics.append(tmp_path / run_folder.METRICS, Metrics(step=step, loss=1.0))
-    assert runs.history(tmp_path).metrics == ("other",)
+    assert history.read(tmp_path).metrics == ("other",)

@@ -8,10 +8,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from app import run_feed
-from app.requests import Requests
 from app.services.runs import hardware
 from app.services.runs.hardware import Snapshot
+from app.web import run_feed
+from app.web.requests import Requests
 from backend.contract.runs import run_folder
 
 

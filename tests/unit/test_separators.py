@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from backend import datafiles
 from backend.__main__ import main
 from backend.contract.registry.dataset_info import Entry
 from backend.contract.texts.problems import DataError
-from backend.datafiles import detect, index, samples, separators, tables
+from backend.datafiles import detect, index, reading, samples, separators, tables
 from backend.datafiles.check import check
 from backend.datafiles.text import Lines
 
@@ -32,7 +31,7 @@ def write_cells(mark: str, rows: list[tuple[str, ...]]) -> str:
 
 
 def read(path: Path) -> list[tuple[str, ...]]:
-    rows = [row for _, row in datafiles.rows(path)]
+    rows = [row for _, row in reading.rows(path)]
     return [tuple(rows[0]), *(tuple(row.values()) for row in rows)]
 
 
@@ -44,7 +43,7 @@ def test_every_separator_is_recognized(tmp_path: Path, name: str) -> None:
             path = tmp_path / name
             path.write_bytes(bom + write_cells(mark, ROWS).encode())
             assert read(path) == ROWS, mark
-            assert datafiles.page(path, 1, 1).rows == [dict(zip(ROWS[0], ROWS[2], strict=True))]
+            assert reading.page(path, 1, 1).rows == [dict(zip(ROWS[0], ROWS[2], strict=True))]
             report = check(
                 Entry(name="x", path=path, columns={"prompt": "Frage", "response": "Antwort"})
             )
@@ -112,7 +111,7 @@ def test_blanks_around_a_separator_do_not_make_quotes_text(tmp_path: Path) -> No
     path = tmp_path / "x.csv"
     for content, cells in SPACED + NOT_SPACED:
         path.write_text(content)
-        rows = [row for _, row in datafiles.rows(path)]
+        rows = [row for _, row in reading.rows(path)]
         assert [cell for row in rows for cell in row.values()][: len(cells)] == cells, content
         spaced = (content, cells) in SPACED
         notice = separators.reason(path)
@@ -157,7 +156,7 @@ def test_what_looks_like_a_table_by_another_mark_is_said(
 
 def test_a_one_column_file_is_text(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text('text\nHello, world\n"a\nb; c"\n')
-    assert [row["text"] for _, row in datafiles.rows(tmp_path / "x.csv")] == [
+    assert [row["text"] for _, row in reading.rows(tmp_path / "x.csv")] == [
         "Hello, world",
         "a\nb; c",
     ]
@@ -169,12 +168,12 @@ def test_columns_of_one_name_and_of_none(tmp_path: Path) -> None:
     """pandas 3.1 calls a column without a name "Unnamed: 0"; two of one name lose one unseen."""
     path = tmp_path / "x.csv"
     path.write_text(",q,a,\n0,x,y,\n")
-    assert [row for _, row in datafiles.rows(path)] == [
+    assert [row for _, row in reading.rows(path)] == [
         {"Unnamed: 0": "0", "q": "x", "a": "y", "Unnamed: 3": ""}
     ]
     path.write_text("q,a,a\nx,y,z\n")
     with pytest.raises(DataError) as caught:
-        list(datafiles.rows(path))
+        list(reading.rows(path))
     assert (caught.value.problems[0].code, caught.value.problems[0].params["column"]) == (
         "csv_column_twice",
         "a",
@@ -185,7 +184,7 @@ def test_a_quote_that_is_never_closed_takes_no_rows_unseen(tmp_path: Path) -> No
     path = tmp_path / "x.csv"
     path.write_text('q,a\nx,y\nx,"y\nz,w\nu,v\n')
     with pytest.raises(DataError) as caught:
-        list(datafiles.rows(path))
+        list(reading.rows(path))
     assert (caught.value.problems[0].code, caught.value.problems[0].params["line"]) == (
         "csv_broken",
         3,
@@ -202,7 +201,7 @@ def test_line_ends_of_old_macs_are_named(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(b"question,answer\rq1,a1\rq2,a2\r")
     with pytest.raises(DataError) as refused:
-        list(datafiles.rows(path))
+        list(reading.rows(path))
     assert [problem.code for problem in refused.value.problems] == ["csv_line_ends"]
 
 
@@ -210,7 +209,7 @@ def test_the_advice_about_quotes_names_the_files_own_separator(tmp_path: Path) -
     path = tmp_path / "x.csv"
     path.write_text("q;a\nx;y\nx;y\nx;y;z\n")
     with pytest.raises(DataError) as caught:
-        list(datafiles.rows(path))
+        list(reading.rows(path))
     (problem,) = caught.value.problems
     assert (problem.code, problem.params["separator"], problem.params["line"]) == (
         "csv_cells",
@@ -232,4 +231,4 @@ def test_register_says_why_and_a_far_row_is_found(
     assert [message["content"] for message in row["example"]["messages"]] == ["q0", "1,0"]
     monkeypatch.setattr(index, "LARGE", 1)
     index.build(path)
-    assert datafiles.page(path, 2400, 1).rows == [{"question": "q2400", "answer": "1,2400"}]
+    assert reading.page(path, 2400, 1).rows == [{"question": "q2400", "answer": "1,2400"}]

@@ -8,7 +8,7 @@ import pytest
 from app.services.data import set_list
 from backend.__main__ import main
 from backend.contract.texts.problems import Problem
-from backend.contract.texts.terminal_text import decimal_size, escape, one_line
+from backend.contract.texts.terminal_text import columns, decimal_size, escape, one_line, wrap
 
 HOSTILE = "a\x1b[31m\u202egnp\x9b2K\n\tb\u2066"
 ESCAPED = "a\\u001b[31m\\u202egnp\\u009b2K\\n\\tb\\u2066"
@@ -37,6 +37,14 @@ def test_a_number_of_bytes_has_one_writing() -> None:
     sizes = {0: "0 B", 999: "999 B", 1000: "1 kB", 13_015: "13 kB", 999_600: "1 MB"}
     sizes |= {538_093_056: "538 MB", 3_087_000_000: "3.09 GB", 5 * 10**12: "5 TB"}
     assert {size: decimal_size(size) for size in sizes} == sizes
+
+
+def test_lines_break_where_a_language_breaks_them() -> None:
+    """A line began with the full stop of the one before, and Korean broke inside its words."""
+    lines = wrap("データセットを登録します。元のファイルは残ります。", 24)
+    assert lines == ["データセットを登録しま", "す。元のファイルは残りま", "す。"]
+    assert wrap("모델을 내려받은 폴더입니다", 20) == ["모델을 내려받은", "폴더입니다"]
+    assert max(map(columns, lines)) <= 24
 
 
 @pytest.mark.parametrize(

@@ -280,7 +280,7 @@ def test_a_result_is_loaded_with_what_it_was_trained_over(
     (tuner_home / "first" / "adapter_config.json").write_text('{"base_model_name_or_path": "base"}')
     known: Values = {"model_name_or_path": "base", "finetuning_type": "lora", "stage": "dpo"}
     known = {**known, "cutoff_len": 99, "learning_rate": 0.1, "template": "qwen"}
-    used = results.arguments_of(_view(tuner_home / "run", arguments={**known, **options}))
+    used = results.arguments_of(_view(tuner_home / "run", recorded={**known, **options}))
     assert (used["model_name_or_path"], used["adapter_name_or_path"]) == (model, adapters)
     assert (used["cutoff_len"], used["template"], used["stage"]) == (99, "qwen", "sft")
     assert "learning_rate" not in used

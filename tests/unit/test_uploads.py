@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import threading
-import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,11 +15,11 @@ import pytest
 import zstandard
 
 from app.services.data import datasets, upload_folder, uploads
-from backend import datafiles
 from backend.contract.folders.home import data
 from backend.contract.registry import dataset_info
 from backend.contract.texts.problems import DataError, DiskFullError, UsageError
 from backend.contract.texts.terminal_text import binary_size
+from backend.datafiles import reading
 
 ROWS = b'{"q": "a", "a": "b"}\n' * 3
 
@@ -99,7 +98,7 @@ def test_a_folder_is_copied_whole(home: Path) -> None:
     (home / "elsewhere" / "notes.md").write_text("not data")
     taken = uploads.take(home / "elsewhere", "mine")
     assert sorted(each.name for each in taken.path.iterdir()) == ["a.jsonl", "b.jsonl"]
-    assert len(list(datafiles.rows(taken.path))) == 6
+    assert len(list(reading.rows(taken.path))) == 6
     assert not uploads.take(home / "elsewhere", "mine").new
 
 
@@ -181,7 +180,7 @@ def test_parquet_that_explodes_or_is_pickled_is_refused(home: Path) -> None:
     pyarrow.parquet.write_table(table, path)
     assert refused(path) == "file_pickled"
     with pytest.raises(DataError, match="pickled"):
-        datafiles.page(path, 0, 1)
+        reading.page(path, 0, 1)
     arrow = source(home, "x.arrow", b"")
     for new in (pyarrow.ipc.new_file, pyarrow.ipc.new_stream):
         with new(str(arrow), schema) as writer:
@@ -197,8 +196,7 @@ def test_a_folder_with_only_a_loading_script_is_refused(home: Path) -> None:
 
 
 def test_pipes_devices_and_links_are_refused_without_a_hang(home: Path) -> None:
-    """F-10, F-04."""
-    start = time.monotonic()
+    """F-10, F-04. Whoever opened the pipe would wait for a writer that never comes."""
     fifo = home / "x.jsonl"
     os.mkfifo(fifo)
     assert refused(fifo) == "file_not_regular"
@@ -208,11 +206,10 @@ def test_pipes_devices_and_links_are_refused_without_a_hang(home: Path) -> None:
         link.symlink_to(target)
         assert refused(link) == "file_not_regular"
         with pytest.raises(DataError):
-            datafiles.page(link, 0, 1)
+            reading.page(link, 0, 1)
     link.unlink()
     link.symlink_to(source(home))
     assert refused(link) == "file_link"
-    assert time.monotonic() - start < 2
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from backend import datafiles
 from backend.contract.registry.dataset_info import Entry
-from backend.datafiles import detect, formats, layouts, samples, values
+from backend.datafiles import detect, formats, layouts, reading, samples, values
 from backend.datafiles.check import check
 from backend.datafiles.formats import Conversation
 
@@ -196,12 +195,12 @@ def test_a_null_that_the_table_put_in_is_not_learned(tmp_path: Path, name: str) 
     assert [
         tool["function"] for tool in conversation.tools
     ] == TOOLS  # with the null in the enum's list
-    assert next(datafiles.rows(path))[1]["messages"][0] == {
+    assert next(reading.rows(path))[1]["messages"][0] == {
         "role": "user",
         "content": "q",
         "name": "ann",
     }
-    assert datafiles.page(path, 1, 1).rows[0]["tools"] is None
+    assert reading.page(path, 1, 1).rows[0]["tools"] is None
 
 
 def test_a_null_that_the_person_wrote_stays(tmp_path: Path) -> None:
@@ -234,8 +233,8 @@ def test_a_column_that_is_null_throughout_is_as_if_absent(tmp_path: Path) -> Non
     path = write_table(tmp_path / "x.parquet", pa.table(rows))
     assert contents(path) == ["q", "a"]
     entry = Entry(name="x", path=path)
-    layout = layouts.layout(entry, next(datafiles.rows(path))[1], ("", 1))
-    assert formats.reader(layout)(next(datafiles.rows(path))[1]).messages[1]["content"] == "a"
+    layout = layouts.layout(entry, next(reading.rows(path))[1], ("", 1))
+    assert formats.reader(layout)(next(reading.rows(path))[1]).messages[1]["content"] == "a"
 
 
 def test_numbers_keep_their_digits_on_their_way_through_json() -> None:

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backend import datafiles
 from backend.contract.folders.home import data
 from backend.contract.registry import dataset_info, registry
 from backend.contract.registry.dataset_info import Entry
 from backend.contract.system import boundary
 from backend.contract.system.files import write_atomic
 from backend.contract.texts.problems import DataError, DiskFullError, Params, Problem
-from backend.datafiles import entering, formats, layouts, values
+from backend.datafiles import entering, formats, layouts, reading, values
 from backend.datafiles.detect import STAGES
 from backend.datafiles.turns import RowError
 from backend.datafiles.values import DataRow
@@ -57,11 +56,11 @@ def open_draft(name: str, dataset_dir: str) -> Draft:
     entry = dataset_info.find(name, dataset_dir)
     if entry.path is None:
         raise DataError(Problem(code="preview_on_hub", params={"name": name}))
-    size = sum(part.stat().st_size for part in datafiles.files(entry.path))
+    size = sum(part.stat().st_size for part in reading.files(entry.path))
     rows: list[DataRow] = []
     lines: list[int] = []
     if size <= MOST_BYTES:
-        for line, row in datafiles.rows(entry.path):
+        for line, row in reading.rows(entry.path):
             rows.append(dict(row))
             lines.append(line)
             if len(rows) > MOST_ROWS:
@@ -221,7 +220,7 @@ def _text(value: Any) -> str:
 
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
-    for part in datafiles.files(path):
+    for part in reading.files(path):
         with open(part, "rb", opener=boundary.open_file) as file:
             digest.update(file.read())
     return digest.hexdigest()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.i18n import t
+from backend.contract.texts.numbers import Number, format_number
 
 HEIGHT = 280
 BLUE, ORANGE, GREEN, RED = "#3b8fd9", "#d96c00", "#0a9b74", "#d1495b"  # for colour-blind eyes
@@ -51,20 +52,25 @@ def _steps(kind: str, histogram: Mapping[str, Any], lang: str) -> dict[str, Any]
 
 def words(stats: Stats, lang: str) -> list[str]:
     """The statistics as sentences, as `tuneboard data stats` prints them."""
-    of = "?" if stats["of"] is None else f"{stats['of']:,}"
+    of = "?" if stats["of"] is None else format_number(stats["of"])
     key = "seen.measured" if stats["exact"] else "seen.sampled"
-    lines = [t(key, lang, rows=f"{stats['rows']:,}", of=of, tokens=f"{stats['tokens']:,}")]
+    counts = {name: format_number(stats[name]) for name in ("rows", "tokens")}
+    lines = [t(key, lang, of=of, **counts)]
     for kind in COLORS:
         name = t(f"inspection.kind.{kind}", lang)
         lines.append(t("inspection.stats.lengths", lang, kind=name, **stats["lengths"][kind]))
     cut, pad = stats["cutoff"], stats["padding"]
-    params = {"rows": f"{cut['share_cut']:.1%}", "tokens": f"{cut['share_lost']:.1%}"}
-    params |= {"count": f"{cut['rows_cut']:,}", "lost": f"{cut['tokens_lost']:,}"}
+    params = {"rows": _share(cut["share_cut"]), "tokens": _share(cut["share_lost"])}
+    params |= {"count": format_number(cut["rows_cut"]), "lost": format_number(cut["tokens_lost"])}
     lines.append(t("inspection.stats.cut", lang, limit=cut["cutoff_len"], **params))
-    params = {"random": f"{pad['random']:.1%}", "grouped": f"{pad['grouped']:.1%}"}
+    params = {name: _share(pad[name]) for name in ("random", "grouped")}
     lines.append(t("inspection.stats.padding", lang, batch=pad["batch_size"], **params))
     if packed := stats["packing"]:
-        params = {"filled": f"{packed['filled']:.1%}", "saved": f"{packed['saved']:.1%}"}
-        count = f"{packed['sequences']:,}"
+        params = {name: _share(packed[name]) for name in ("filled", "saved")}
+        count = format_number(packed["sequences"])
         lines.append(t("inspection.stats.packing", lang, count=count, **params))
     return lines
+
+
+def _share(share: float) -> Number:
+    return format_number(share, ".1%")

@@ -9,7 +9,7 @@ from app.services.data import row_tree
 from app.services.data.datasets import Candidate
 from app.services.data.row_tree import Element
 from backend.contract.arguments.fields.stages import DRAWING, SCORED
-from backend.contract.arguments.names import check_name, to_name
+from backend.contract.arguments.names import check_name
 from backend.contract.registry import dataset_info, registry
 from backend.contract.texts.problems import Problem, TuneboardError
 from backend.datafiles.detect import STAGES, Proposal, entry_for
@@ -116,15 +116,6 @@ def stage_for(kind: str, current: str) -> str:
     """The stage to train such data with: the current one where it can learn from them."""
     learners = LEARNERS.get(kind, (current,))
     return current if current in learners else learners[0]
-
-
-def free_name(suggested: str, dataset_dir: str) -> str:
-    """A name that is free in the registry, made from a file's name or a hub id."""
-    last = Path(suggested).name
-    first = to_name(last.split(".")[0] or last)
-    taken = {name.casefold() for name in _names(dataset_dir)}
-    numbers = (f"{first}-{number}" for number in range(2, len(taken) + 3))
-    return next(name for name in (first, *numbers) if name.casefold() not in taken)
 
 
 def name_problem(name: str, dataset_dir: str, lang: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.i18n import t
+from backend.contract.texts.numbers import format_number, localize
 from backend.datafiles import values
 from backend.datafiles.formats import Conversation
 from backend.datafiles.turns import find_thought
@@ -21,6 +22,7 @@ SIDES = (("chosen_", "seen.chosen"), ("rejected_", "seen.rejected"))
 HIDDEN = re.compile(
     "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 )
+TURNING = re.compile("([\u200e\u2066\u2069])")  # of our own texts in languages from right to left
 THOUGHT = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 
 Line = Mapping[str, Any]
@@ -40,19 +42,25 @@ def show_hidden(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def _show_text(text: str) -> str:
+    """A text of ours with what it names of the data, whose invisible characters are shown."""
+    parts = TURNING.split(text)
+    return "".join(part if TURNING.fullmatch(part) else show_hidden(part) for part in parts)
+
+
 def note(text: str) -> Element:
     """A notice above the rows."""
-    return element("div.seen-note", f"ⓘ {show_hidden(text)}")
+    return element("div.seen-note", f"ⓘ {_show_text(text)}")
 
 
 def wrong(text: str) -> Element:
     """A problem, with how to solve it."""
-    return element("div.seen-note.seen-wrong", f"⚠ {show_hidden(text)}")
+    return element("div.seen-note.seen-wrong", f"⚠ {_show_text(text)}")
 
 
 def points(lines: Iterable[str]) -> Element:
     """Sentences as a list."""
-    return element("ul", *(element("li", show_hidden(line)) for line in lines))
+    return element("ul", *(element("li", _show_text(line)) for line in lines))
 
 
 def raw(rows: Iterable[tuple[int, Any]], lang: str) -> list[Element]:
@@ -63,8 +71,8 @@ def raw(rows: Iterable[tuple[int, Any]], lang: str) -> list[Element]:
 
 def place(row: int, line: int, lang: str) -> str:
     """The number of a row, with its line in the file where that differs."""
-    shown = f"{row:,}"
-    return t("data.check.row", lang, row=shown, line=f"{line:,}") if line != row else shown
+    shown, at = format_number(row), format_number(line)
+    return t("data.check.row", lang, row=shown, line=at) if line != row else localize(shown, lang)
 
 
 def refusal(number: int, reason: str, lang: str) -> Element:
@@ -208,8 +216,8 @@ def _verdict(good: bool, lang: str) -> Element:
 
 
 def _row(number: int, inside: Sequence[Element], lang: str) -> Element:
-    return _box(t("seen.row", lang, row=f"{number + 1:,}"), inside)
+    return _box(t("seen.row", lang, row=format_number(number + 1)), inside)
 
 
 def _box(title: str, inside: Sequence[Element]) -> Element:
-    return element("div.seen-row", element("div.seen-head", show_hidden(title)), *inside)
+    return element("div.seen-row", element("div.seen-head", _show_text(title)), *inside)

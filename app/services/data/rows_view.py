@@ -12,21 +12,22 @@ from typing import Any
 from app.i18n import t
 from app.services.data import inspection, row_tree
 from app.services.data.row_tree import Element
-from backend import datafiles
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.typed import Arguments
 from backend.contract.preflight.preflight import require_rows
 from backend.contract.registry import dataset_info
+from backend.contract.system.warm_child import Message
+from backend.contract.texts.numbers import format_number
 from backend.contract.texts.problems import Params, Problem, TuneboardError
-from backend.datafiles import formats, layouts
+from backend.datafiles import formats, layouts, reading
 from backend.datafiles.turns import RowError
 
 PAGE = 5
 VIEWS = ("raw", "conversation", "tokens")
 SEARCH_S = 5.0
 
-Rows = list[datafiles.Hit]
+Rows = list[reading.Hit]
 
 
 @dataclass(frozen=True)
@@ -80,26 +81,26 @@ def _look(values: Values, name: str, query: Query, lang: str) -> View:
 
 def _find_rows(path: Path, name: str, query: Query, lang: str) -> tuple[str, Rows, int]:
     """The position in words, the rows, and the number of the next row."""
-    first = query.first
+    first, begin = query.first, format_number(query.first + 1)
     if query.words:
-        hits, onward = datafiles.search(path, query.words, first, PAGE, SEARCH_S)
+        hits, onward = reading.search(path, query.words, first, PAGE, SEARCH_S)
         params: dict[str, Any] = {"name": name, "words": query.words[:80]}
         if hits:
             return t("seen.found", lang, count=len(hits), **params), list(hits), max(onward, 0)
         if onward >= 0:
-            return t("seen.searching", lang, name=name, last=f"{onward:,}"), [], onward
-        return t("seen.nothing_found", lang, first=f"{first + 1:,}", **params), [], 0
-    page = datafiles.page(path, first, PAGE)
+            return t("seen.searching", lang, name=name, last=format_number(onward)), [], onward
+        return t("seen.nothing_found", lang, first=begin, **params), [], 0
+    page = reading.page(path, first, PAGE)
     if not page.rows and page.indexed < 1:
-        share = f"{page.indexed:.0%}"
-        return t("seen.indexing", lang, name=name, first=f"{first + 1:,}", share=share), [], first
+        share = format_number(page.indexed, ".0%")
+        return t("seen.indexing", lang, name=name, first=begin, share=share), [], first
     if not page.rows:
-        return t("seen.no_rows", lang, name=name, first=f"{first + 1:,}"), [], first
-    total = "?" if page.total is None else f"{page.total:,}"
+        return t("seen.no_rows", lang, name=name, first=begin), [], first
+    total = "?" if page.total is None else format_number(page.total)
     last = first + len(page.rows)
     where = t("preview.where", lang, name=name, first=first + 1, last=last, total=total)
     at_end = page.total is not None and last >= page.total
-    numbered = list(map(datafiles.Hit, count(first), page.lines, page.rows))
+    numbered = list(map(reading.Hit, count(first), page.lines, page.rows))
     return where, numbered, first if at_end else last
 
 
@@ -107,7 +108,7 @@ def _conversations(
     entry: dataset_info.Entry, rows: Rows, values: Arguments, lang: str
 ) -> list[Element]:
     assert entry.path is not None
-    first = rows[0].row if rows[0].number == 0 else datafiles.page(entry.path, 0, 1).rows[0]
+    first = rows[0].row if rows[0].number == 0 else reading.page(entry.path, 0, 1).rows[0]
     place = (str(entry.path), 1)
     layout = layouts.layout(entry, first, place, layouts.WANTED[values.stage])
     read = formats.reader(layout, strict=values.strict_turns)
@@ -145,7 +146,7 @@ def _hub(values: Values, name: str, query: Query, lang: str) -> View:
 
 
 def _draw_tokens(
-    answers: list[inspection.Message], lang: str, lines: Mapping[int, int] | None = None
+    answers: list[Message], lang: str, lines: Mapping[int, int] | None = None
 ) -> list[Element]:
     """The tokens as trees. `lines` maps a row's number to its line in the file."""
     texts: dict[str, None] = {}
@@ -166,7 +167,7 @@ def _draw_tokens(
     return [*map(row_tree.note, texts), row_tree.legend(lang), *parts]
 
 
-def notices(answer: inspection.Message, lang: str) -> list[str]:
+def notices(answer: Message, lang: str) -> list[str]:
     """The notices of the check of the template, in words."""
     return [Problem.from_json(notice).text(lang) for notice in answer["notices"]]
 

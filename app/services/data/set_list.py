@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from app.i18n import DEFAULT_LANGUAGE, t
-from app.services.data import mapping, row_tree
-from backend import datafiles
+from app.services.data import mapping, row_counts, row_tree
 from backend.contract.folders.home import home
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import Entry
+from backend.contract.texts.numbers import localize
 from backend.contract.texts.problems import Problem, TuneboardError
 from backend.contract.texts.terminal_text import decimal_size, one_line
-from backend.datafiles import entering
+from backend.datafiles import entering, reading
 
 FINDING_COLUMNS = ("count", "level", "what", "rows")
 Table = list[list[str]]
@@ -26,7 +26,7 @@ class Set:
 
     name   as it is registered; `title` shows it on one line
     kind   what it holds: sft, preference, kto, text or prompt
-    size   of its files, "–" where they are not on this machine
+    size   of its files, "–" where they are not on this machine; `bytes` is that as a number
     place  where it lies
     state  whether it can be used; `note` says why not, or what follows from it
     tone   of the state: good, quiet (on a hub) or bad
@@ -40,6 +40,7 @@ class Set:
     state: str
     tone: str
     note: str = ""
+    bytes: int | None = None
 
 
 def sets(dataset_dir: str, lang: str) -> list[Set]:
@@ -64,26 +65,21 @@ def list_registry(dataset_dir: str, *, files: bool) -> list[Any]:
         return []
 
 
-def count_rows(name: str, dataset_dir: str) -> str:
-    """The number of a set's rows, "–" where only reading a large file would tell.
+def count_rows(name: str, dataset_dir: str, lang: str) -> str:
+    """The number of a set's rows, "–" where only reading a large file would tell."""
+    total = find_count(name, dataset_dir)
+    return "–" if total is None else localize(f"{total:,}", lang)
 
-    Files are read once, until they change.
-    """
+
+def find_count(name: str, dataset_dir: str) -> int | None:
+    """As `count_rows`, as a number. Files are read once, until they change."""
     try:
         entry = dataset_info.entries(dataset_dir)[name]
         if entry.path is None:
-            return "–"
-        files = datafiles.files(entry.path)
-        stamps = [(part.stat().st_mtime_ns, part.stat().st_size) for part in files]
-        total = _count(entry.path, tuple(stamps))
+            return None
+        return row_counts.count_all(entry.path)
     except (TuneboardError, KeyError, OSError):
-        return "–"
-    return "–" if total is None else f"{total:,}"
-
-
-@lru_cache(4096)
-def _count(place: Path, _: tuple[tuple[int, int], ...]) -> int | None:
-    return datafiles.count(place)
+        return None
 
 
 def registry_problem(dataset_dir: str, lang: str) -> str:
@@ -126,26 +122,27 @@ def findings(result: Mapping[str, Any], lang: str) -> Table:
 
 
 def _describe(entry: Entry, lang: str) -> Set:
-    size, problems = "–", list(entry.problems)
+    size, problems = None, list(entry.problems)
     if entry.path is not None and not problems:
         try:
-            size = decimal_size(_bytes(entry))
+            size = _bytes(entry)
         except TuneboardError as error:
             problems = list(error.problems)
         except FileNotFoundError:  # removed since it was listed; the next list shows that
-            size = "–"
-    state: tuple[str, ...] = (t("sets.usable", lang), "good")
+            size = None
+    state = (t("sets.usable", lang), "good", "")
+    words = "–" if size is None else localize(decimal_size(size), lang)
     if problems:
         state = (t("sets.unusable", lang), "bad", problems[0].text(lang))
     elif entry.hub_id:
         state = (t("sets.hub", lang), "quiet", t("sets.on_hub", lang))
     name, place = one_line(entry.name), one_line(_place(entry))
-    return Set(entry.name, name, _kind(entry), size, place, *state)
+    return Set(entry.name, name, _kind(entry), words, place, *state, size)
 
 
 def _bytes(entry: Entry) -> int:
     assert entry.path is not None
-    return sum(part.stat().st_size for part in datafiles.files(entry.path))
+    return sum(part.stat().st_size for part in reading.files(entry.path))
 
 
 def _kind(entry: Entry) -> str:

@@ -19,7 +19,6 @@ from typing import BinaryIO
 
 from app.services.data.upload_folder import remove_unlocked
 from app.settings import upload_limit
-from backend import datafiles
 from backend.contract.arguments.names import check_name
 from backend.contract.folders.home import data
 from backend.contract.registry import registry
@@ -27,7 +26,7 @@ from backend.contract.registry.dataset_info import PACKED, kind
 from backend.contract.system import boundary
 from backend.contract.texts.problems import DataError, DiskFullError, Problem
 from backend.contract.texts.terminal_text import binary_size
-from backend.datafiles import refusals
+from backend.datafiles import reading, refusals
 from backend.datafiles.compressed import unpack
 from backend.datafiles.refusals import file_error
 from backend.datafiles.text import refuse_foreign
@@ -127,7 +126,7 @@ def _sources(source: Path, inside: Path | None) -> list[tuple[Path, int]]:
         raise file_error("file_archive", source)
     if inside is not None and not (source.is_relative_to(inside) and source.resolve() == source):
         raise file_error("data_file_missing", source)
-    return [(each, each.stat().st_size) for each in datafiles.files(source)]
+    return [(each, each.stat().st_size) for each in reading.files(source)]
 
 
 @dataclass
@@ -172,8 +171,8 @@ def _inspect(copied: Path, source: Path, limit: int) -> None:
     try:
         if kind(copied.name) == ".parquet":
             _inspect_parquet(copied, limit)
-        elif kind(copied.name) in datafiles.COLUMNAR:
-            datafiles.COLUMNAR[kind(copied.name)].count(copied)
+        elif kind(copied.name) in reading.COLUMNAR:
+            reading.COLUMNAR[kind(copied.name)].count(copied)
         else:
             refuse_foreign(copied)
     except DataError as error:
@@ -183,7 +182,7 @@ def _inspect(copied: Path, source: Path, limit: int) -> None:
 
 
 def _inspect_parquet(file: Path, limit: int) -> None:
-    rows, unpacked = datafiles.COLUMNAR[".parquet"].extent(file)
+    rows, unpacked = reading.COLUMNAR[".parquet"].extent(file)
     refusals.refuse_explosive(file, rows, unpacked, 4 * limit)
 
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.i18n import t
+from app.i18n import isolate, t
 from app.services.runs import run_text
 from backend.contract.runs import run_folder
 from backend.contract.system.files import read_json
+from backend.contract.texts.numbers import localize
 
 MEASURED = ("held_out", "known")
 ROWS = ("texts", "before", "after", "gain", "unchanged")
@@ -19,22 +20,24 @@ def report(folder: Path, lang: str) -> str:
     if not all(isinstance(metrics.get(name), dict) for name in MEASURED):
         return ""
     head = ["", *(t(f"words.{name}", lang) for name in MEASURED)]
-    columns = [_column(metrics[name]) for name in MEASURED]
+    columns = [_column(metrics[name], lang) for name in MEASURED]
     titles = (t(f"words.row.{name}", lang) for name in ROWS)
     rows = [list(row) for row in zip(titles, *columns, strict=True)]
     if "perplexity_after" in metrics:
         before, after = metrics["perplexity_before"], metrics["perplexity_after"]
-        rows.append([t("words.row.perplexity", lang), f"{before:.1f} → {after:.1f}", ""])
+        change = isolate(localize(f"{before:.1f} → {after:.1f}", lang), lang)
+        rows.append([t("words.row.perplexity", lang), change, ""])
     pieces = [str(piece) for piece in metrics.get("pieces", []) if "\ufffd" not in str(piece)]
     listed = t("words.pieces", lang, pieces=" · ".join(pieces))
     return f"{run_text.table([head, *rows])}\n\n{run_text.plain(listed)}"
 
 
-def _column(metrics: Mapping[str, Any]) -> list[str]:
-    return [
+def _column(metrics: Mapping[str, Any], lang: str) -> list[str]:
+    numbers = [
         f"{metrics['texts']:,}",
         f"{metrics['characters_per_token_before']:.2f}",
         f"{metrics['characters_per_token_after']:.2f}",
         f"{metrics['gain']:.2f}",
         f"{metrics['unchanged']:.1%}",
     ]
+    return [localize(number, lang) for number in numbers]

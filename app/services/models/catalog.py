@@ -1,6 +1,7 @@
 """The models and adapters that can be chosen: local folders, finished runs, hub models."""
 
 import csv
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -9,10 +10,11 @@ from pathlib import Path
 import backend
 from app.services.runs import runs
 from backend.contract.folders.home import home, output, relative, saves
-from backend.contract.runs.run_folder import State
+from backend.contract.runs.run_folder import RunView, State
 
 LOCAL_FOLDERS = ("saves/models", "models")
 STARTER = "SmolLM2-135M-Instruct"
+MAKERS = {"export", "vocab"}  # tasks whose result is not in the folder of the run
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,25 @@ def local_models() -> list[Model]:
             path = f"{parent}/{config.parent.name}"
             models.append(Model(config.parent.name, path))
     return models
+
+
+def downloaded_models(hub: str) -> list[str]:
+    """The ids of the models of a hub that lie whole in its cache, by name."""
+    at_home = Path.home() / ".cache"
+    if hub == "modelscope":
+        place = Path(os.environ.get("MODELSCOPE_CACHE") or at_home / "modelscope")
+        start, folders = "", (place / "models").glob("*--*/snapshots")
+    else:
+        place = Path(os.environ.get("HF_HOME") or at_home / "huggingface") / "hub"
+        place = Path(os.environ.get("HF_HUB_CACHE") or place)
+        start, folders = "models--", place.glob("models--*/snapshots")
+    whole = [each.parent.name for each in folders if not _is_half(each.parent)]
+    return sorted(name.removeprefix(start).replace("--", "/") for name in whole)
+
+
+def _is_half(folder: Path) -> bool:
+    """Whether a download into a folder of a cache has not ended."""
+    return next(folder.rglob("*.incomplete"), None) is not None
 
 
 @cache
@@ -99,24 +120,30 @@ def _results(*, reward: bool) -> Iterator[tuple[str, Path]]:
 
     With `reward` those of stage rm, which score answers; else all others, which write answers.
     """
-    for view in runs.snapshot():
-        if view.task != "train" or (view.arguments.get("stage") == "rm") != reward:
+    for run in runs.list_runs():
+        if run.task != "train" or (run.stage == "rm") != reward:
             continue
-        label = _label(view.path)
-        if view.state in {State.SUCCEEDED, State.STOPPED}:
-            yield label, view.path
-        for point in runs.checkpoints(view.path):
+        label = _label(run.path)
+        if run.state in {State.SUCCEEDED, State.STOPPED}:
+            yield label, run.path
+        for point in runs.checkpoints(run.path):
             loss = "" if point.eval_loss is None else f" · eval {point.eval_loss:.4f}"
             yield f"{label} · step {point.step}{loss}", point.path
+
+
+def result_folder(view: RunView) -> Path:
+    """The folder of the model or adapter that a run has made: its own, or the named one."""
+    named = view.arguments.export_dir if view.task in MAKERS else None
+    return output(named) if named else view.path
 
 
 def _export_folders() -> list[Path]:
     """The folders of finished exports that are not among the local models."""
     local_folders = {home() / parent for parent in LOCAL_FOLDERS}
     done = [
-        output(str(view.arguments.get("export_dir") or ""))
-        for view in runs.snapshot()
-        if view.task in {"export", "vocab"} and view.state is State.SUCCEEDED
+        output(run.export_dir)
+        for run in runs.list_runs()
+        if run.task in MAKERS and run.state is State.SUCCEEDED
     ]
     return [
         path for path in dict.fromkeys(done) if path.parent not in local_folders and is_model(path)

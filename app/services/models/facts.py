@@ -12,12 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import try_to_load_from_cache
+
 from app.i18n import t
 from app.services.models.catalog import catalog
 from backend.contract.models import model_folder
 from backend.contract.preflight.requirements import quantization_of
 from backend.contract.system import boundary
 from backend.contract.system.files import parse_mapping, read_json
+from backend.contract.texts.numbers import format_number, localize
 from backend.contract.texts.terminal_text import decimal_size
 
 CARD, TEMPLATE, TOKENIZER = "README.md", "chat_template.jinja", "tokenizer_config.json"
@@ -71,9 +74,10 @@ def find(name: str) -> Facts | None:
 
 
 def _find(name: str) -> Facts | None:
-    if model_folder.is_hub_id(name):
+    is_hub_id = model_folder.is_hub_id(name)
+    folder = _find_download(name) if is_hub_id else model_folder.local(name)
+    if folder is None:
         return _of_catalog(name)
-    folder = model_folder.local(name)
     if not folder.is_dir() or boundary.model_refusal(folder) is not None:
         return None
     if (folder / model_folder.CONFIG).is_file():
@@ -83,6 +87,12 @@ def _find(name: str) -> Facts | None:
         return None
     facts = None if model_folder.adapter_base(model_folder.local(base)) else find(base)
     return replace(facts or Facts(), base=base)
+
+
+def _find_download(name: str) -> Path | None:
+    """The folder where the Hugging Face hub's cache holds a model; None where it does not."""
+    config = try_to_load_from_cache(name, model_folder.CONFIG)
+    return Path(config).parent if isinstance(config, str) else None
 
 
 def _of_catalog(name: str) -> Facts | None:
@@ -198,8 +208,8 @@ def describe(facts: Facts, lang: str) -> list[tuple[str, str]]:
         "base": facts.base,
         "parameters": _count(facts.parameters),
         "layers": "" if facts.layers is None else str(facts.layers),
-        "context": "" if facts.context is None else t("facts.tokens", lang, n=f"{facts.context:,}"),
-        "size": "" if facts.size is None else decimal_size(facts.size),
+        "context": _describe_context(facts.context, lang),
+        "size": "" if facts.size is None else localize(decimal_size(facts.size), lang),
         "dtype": facts.dtype,
         "license": facts.license,
     }
@@ -214,6 +224,10 @@ def describe(facts: Facts, lang: str) -> list[tuple[str, str]]:
         *((t(f"facts.{name}", lang), value) for name, value in values.items() if value),
         *facts.hubs,
     ]
+
+
+def _describe_context(tokens: int | None, lang: str) -> str:
+    return "" if tokens is None else t("facts.tokens", lang, n=format_number(tokens))
 
 
 def _answer(answer: bool, lang: str) -> str:

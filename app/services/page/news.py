@@ -3,6 +3,7 @@
 A stamp is a short text that changes with its subject. All open pages share one look at the disk.
 """
 
+import secrets
 import zlib
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from app.services.runs.timed_cache import TimedCache
 from backend.contract.folders.home import home
 
 SETS_S = 2.0
+START = secrets.token_hex(8)  # numbers that count changes begin anew with each server
 
 
 def sets(folders: tuple[str, ...], *, files: bool) -> str:
@@ -23,12 +25,12 @@ def sets(folders: tuple[str, ...], *, files: bool) -> str:
 
 def runs_and_states() -> str:
     """A stamp of the runs and their states."""
-    return _stamp([(str(view.path), view.state) for view in runs.snapshot()])
+    return _stamp((START, runs.snapshot().states))
 
 
 def steps() -> str:
-    """A stamp of the progress of the runs."""
-    return _stamp([(str(view.path), view.step, view.total_steps) for view in runs.snapshot()])
+    """A stamp of the runs and all that lists show of them."""
+    return _stamp((START, runs.snapshot().changes))
 
 
 def chat() -> str:

@@ -12,9 +12,9 @@ from typing import Any
 
 from app.i18n import has, t
 from app.services.page import run_head
-from app.services.runs import curves, runs, tail
+from app.services.runs import curves, history, runs, tail
 from app.services.runs.tail import make_cursor, read_cursor
-from backend.contract.runs import metrics, run_folder
+from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView
 
 NEW_BYTES = 16 * 1024  # of metrics.jsonl: of more the lines are sent anew, thinned
@@ -69,13 +69,12 @@ def answer(question: Question) -> Json:
 
 def _curves(view: RunView, lang: str) -> Json | None:
     """What can be drawn: None for what is no training, or one that ended before its first row."""
-    history = runs.history(view.path)
-    if view.task != "train" or (view.ended and not history.rows):
+    known = history.read(view.path)
+    if view.task != "train" or (view.ended and not known.recent):
         return None
-    every = view.arguments.get("logging_steps")
-    names = curves.list_metrics(history.metrics)
+    names = curves.list_metrics(known.metrics)
     return {
-        "empty": t("chart.empty", lang, step=every if isinstance(every, int) else 1),
+        "empty": t("chart.empty", lang, step=view.arguments.logging_steps),
         "metrics": [{"name": name, "meaning": _meaning(name, lang)} for name in names],
     }
 
@@ -94,10 +93,10 @@ def _metrics(question: Question) -> Json | None:
     file = question.folder / run_folder.METRICS
     offset = read_cursor(file, question.metrics)
     if offset is None or _size(file) - offset > NEW_BYTES:
-        history = runs.history(question.folder)
-        lines = curves.read_lines(history.rows[: history.count], series)
-        return {"cursor": make_cursor(file, history.offset), "anew": True, "lines": lines}
-    rows, end = metrics.read(file, offset)
+        lines, end = history.read_lines(question.folder, series)
+        drawn = {name: curves.describe_line(line, name) for name, line in lines.items()}
+        return {"cursor": make_cursor(file, end), "anew": True, "lines": drawn}
+    rows, end = history.read_rows(file, offset)
     if end == offset:
         return None
     return {

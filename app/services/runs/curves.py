@@ -5,11 +5,11 @@ spike is lost. What comes later is added point by point, until the line is read 
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from backend.contract.runs.metrics import Metrics
+from backend.contract.runs import metrics
 
 # The metrics of the stages that have an explanation, what matters most first.
 KNOWN = (
@@ -41,7 +41,7 @@ SMOOTH_FROM = 12  # fewer points are drawn as they are
 GROWTH = 1.5  # a line that has grown so many times is smoothed anew
 GIB, GB = 2**30, 10**9  # bytes; disks are sold and shown in the latter
 
-Read = Callable[[Metrics], float | None]
+Row = Mapping[str, Any]  # a row of metrics.jsonl as it is in the file
 
 
 class Line(NamedTuple):
@@ -71,21 +71,11 @@ def list_metrics(names: Iterable[str]) -> list[str]:
     return (known + sorted(bare.keys() - set(KNOWN)))[:MAX_NAMES]
 
 
-def read_lines(rows: Sequence[Metrics], series: Iterable[str]) -> dict[str, Any]:
-    """Each series as it stands, by name: thinned, and beside it smoothed where that helps.
+def describe_line(line: Line, name: str) -> dict[str, Any]:
+    """A series as it stands: thinned, and beside it smoothed where that helps.
 
     `again_at` is the number of its points at which it should be read anew.
     """
-    return {name: _line(read_column(rows, _find_reader(name)), name) for name in series}
-
-
-def read_new_points(rows: Sequence[Metrics], series: Iterable[str]) -> dict[str, Any]:
-    """The points of new rows, by the name of their series; those without a new one are left out."""
-    lines = {name: read_column(rows, _find_reader(name)) for name in series}
-    return {name: _plain(line) for name, line in lines.items() if line.x}
-
-
-def _line(line: Line, name: str) -> dict[str, Any]:
     count = len(line.x)
     points: dict[str, Any] = {**_plain(thin(line)), "count": count}
     if not _is_smoothed(name):
@@ -95,6 +85,12 @@ def _line(line: Line, name: str) -> dict[str, Any]:
     smoothed, average = smooth(line)
     points["smooth"] = {**_plain(thin(smoothed)), **asdict(average)}
     return {**points, "again_at": min(math.ceil(GROWTH * count), count + MAX_POINTS)}
+
+
+def read_new_points(rows: Sequence[Row], series: Iterable[str]) -> dict[str, Any]:
+    """The points of new rows, by the name of their series; those without a new one are left out."""
+    lines = {name: read_column(rows, name) for name in series}
+    return {name: _plain(line) for name, line in lines.items() if line.x}
 
 
 def _is_smoothed(name: str) -> bool:
@@ -109,56 +105,60 @@ def _plain(line: Line) -> dict[str, Any]:
     }
 
 
-def _find_reader(name: str) -> Read:
-    return SERIES.get(name) or (lambda row: row.more.get(name))
-
-
-def _train_loss(row: Metrics) -> float | None:
-    """JSON has no NaN: a row of training without its loss had one that was no number."""
-    return math.nan if row.loss is None and row.tokens is not None else row.loss
-
-
-def _eval_loss(row: Metrics) -> float | None:
-    trained = row.loss is not None or row.tokens is not None
-    return row.eval_loss if trained or row.eval_loss is not None else math.nan
-
-
 # The series that every stage has; all others are metrics of a stage.
-SERIES: dict[str, Read] = {
-    "loss": _train_loss,
-    "eval_loss": _eval_loss,
-    "learning_rate": lambda row: row.learning_rate,
-    "grad_norm": lambda row: row.grad_norm,
-    "tokens_per_second": lambda row: row.tokens_per_second,
-    "memory": lambda row: None if row.memory is None else row.memory / GIB,
-    "disk_free": lambda row: None if row.disk_free is None else row.disk_free / GB,
-    "checkpoints": lambda row: None if row.checkpoints is None else row.checkpoints / GB,
-}
+SERIES = (
+    "loss",
+    "eval_loss",
+    "learning_rate",
+    "grad_norm",
+    "tokens_per_second",
+    "memory",
+    "disk_free",
+    "checkpoints",
+)
+UNITS = {"memory": GIB, "disk_free": GB, "checkpoints": GB}
+PLAIN = {int, float, type(None)}
 
 
-def read_column(rows: Sequence[Metrics], read: Read) -> Line:
-    """One measured column; NaN and infinity become gaps, rows without it are left out."""
-    x: list[int] = []
-    y: list[float | None] = []
-    for row in rows:
-        value = read(row)
-        if value is not None:
-            x.append(row.step)
-            y.append(value if math.isfinite(value) else None)
-    return Line(x, y)
+def read_column(rows: Sequence[Row], name: str) -> Line:
+    """One series; NaN and infinity become gaps, rows without it are left out."""
+    if name == "eval_loss":  # few rows have it
+        rows = [row for row in rows if name in row or not ("loss" in row or "tokens" in row)]
+    values = _read_values(rows, name)
+    if not PLAIN.issuperset(map(type, values)):
+        values = [metrics.to_number(value) for value in values]
+    steps = [row["step"] for row in rows]
+    if type(None) in set(map(type, values)):
+        steps = [step for step, value in zip(steps, values, strict=True) if value is not None]
+        values = [value for value in values if value is not None]
+    if name in UNITS:
+        values = [value / UNITS[name] for value in values]
+    if not all(map(math.isfinite, values)):
+        values = [value if math.isfinite(value) else None for value in values]
+    return Line(steps, values)
+
+
+def _read_values(rows: Sequence[Row], name: str) -> list[Any]:
+    """What rows hold of a series. JSON has no NaN: a row of training without its loss, or of an
+    evaluation without its own, had one that was no number."""
+    if name == "loss":
+        absent = {True: math.nan, False: None}
+        return [row[name] if name in row else absent["tokens" in row] for row in rows]
+    return [row.get(name, math.nan if name == "eval_loss" else None) for row in rows]
 
 
 def smooth(line: Line) -> tuple[Line, Average]:
     """Exponential moving average over about a twentieth of the line, unbiased at its start."""
     keep = 1 - 2 / (max(4.0, len(line.x) / 20) + 1)
+    share = 1 - keep
     y: list[float | None] = []
     total = weight = 0.0
     for value in line.y:
         if value is None:
             y.append(None)
             continue
-        total = keep * total + (1 - keep) * value
-        weight = keep * weight + (1 - keep)
+        total = keep * total + share * value
+        weight = keep * weight + share
         y.append(total / weight)
     return Line(line.x, y), Average(keep, total, weight)
 

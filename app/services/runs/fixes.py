@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.i18n import has, t
+from app.i18n import has, isolate, t
+from app.services.runs.memory_doctor import doctor
 from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import check_parsed, format_value, parse, resolve
 from backend.contract.arguments.field import Value, Values
@@ -15,7 +16,7 @@ from backend.contract.launching import launch
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import names
-from backend.contract.runs import memory, run_folder
+from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import RunView, State
 from backend.contract.texts.problems import Problem, TuneboardError, UsageError, errors
 
@@ -30,12 +31,12 @@ class Fix:
     changes: Values = field(default_factory=dict)
     command: str = ""
     without: tuple[str, ...] = ()  # data sets that the changes remove
+    is_due: bool = False  # it is still being computed
 
     def words(self, values: Values, lang: str) -> str:
         """The command, or each change as `Label: old -> new`."""
         lines = [
-            f"{_label(name, lang)}: {format_value(values[name])} → {format_value(value)}"
-            for name, value in self.changes.items()
+            describe_change(name, values[name], value, lang) for name, value in self.changes.items()
         ]
         return "\n".join([self.command] if self.command else lines)
 
@@ -45,7 +46,7 @@ def arguments(view: RunView) -> Values:
 
     Arguments that this version does not know are at their defaults, too.
     """
-    known = {n: v for n, v in view.arguments.items() if n in FIELDS and n not in OF_THIS_RUN}
+    known = {n: v for n, v in view.recorded.items() if n in FIELDS and n not in OF_THIS_RUN}
     known = {name: value for name, value in known.items() if "train" in FIELDS[name].tasks}
     return parse(known, "train")[0]
 
@@ -72,7 +73,8 @@ def find_fix(view: RunView) -> Fix:
         return Fix()
     values = resolve(arguments(view))
     if view.state is State.OUT_OF_MEMORY:
-        return Fix(memory.reduce(values))
+        advice = doctor.advise(values)
+        return Fix(advice.changes, is_due=advice.is_due)
     problems = [*([view.reason] if view.reason else []), *view.more]
     missing = [each for each in problems if each.code == "package_missing"]
     if missing:
@@ -85,6 +87,20 @@ def find_fix(view: RunView) -> Fix:
     changes = _without_sets(values, problems)
     gone = (set(names(values[name])) - set(names(left)) for name, left in changes.items())
     return Fix(changes, without=tuple(sorted(set().union(*gone))))
+
+
+def correct(problem: Problem, fix: Fix) -> Problem:
+    """The problem of a training that ran out of memory, with what the fix says in place of what its
+    process could say without an estimate."""
+    if problem.code not in {"out_of_memory_training", "out_of_memory_smallest"}:
+        return problem
+    changes = ", ".join(f"{name} {format_value(value)}" for name, value in fix.changes.items())
+    if not changes and problem.code == "out_of_memory_smallest":
+        return problem
+    if not changes:
+        return Problem(code="out_of_memory", field=problem.field)
+    params = {**problem.params, "changes": changes}
+    return Problem(code="out_of_memory_training", field=problem.field, params=params)
 
 
 def _without_sets(values: Arguments, problems: Sequence[Problem]) -> Values:
@@ -119,6 +135,12 @@ def _holds(name: str, file: Path, dataset_dir: Value) -> bool:
         return False
     place = entry.path or Path(entry.hub_id)
     return file == place or place in file.parents
+
+
+def describe_change(name: str, old: Value, new: Value, lang: str) -> str:
+    """A change of an argument as `Label: old -> new`."""
+    change = isolate(f"{format_value(old)} → {format_value(new)}", lang)
+    return f"{_label(name, lang)}: {change}"
 
 
 def _label(name: str, lang: str) -> str:

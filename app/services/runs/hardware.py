@@ -10,7 +10,8 @@ import psutil
 
 from app.i18n import t
 from backend.contract.folders.home import home
-from backend.contract.models.gpus import Gpu, GpuWatch, Nvml
+from backend.contract.models.devices import Gpu, GpuWatch, Nvml
+from backend.contract.texts.numbers import format_number
 from backend.contract.texts.problems import Problem
 
 PERIOD_S = 1.0
@@ -46,7 +47,7 @@ def strip(now: Snapshot, lang: str) -> str:
         parts.append(now.gpu_note.text(lang))
     parts.append(t("hardware.ram", lang, **_memory(now.ram_used, now.ram_total)))
     parts.append(t("hardware.cpu", lang, load=round(now.cpu)))
-    parts.append(t("hardware.disk", lang, free=f"{now.disk_free / GB:.0f}"))
+    parts.append(t("hardware.disk", lang, free=format_number(now.disk_free / GB, ",.0f")))
     return " · ".join(parts)
 
 
@@ -62,7 +63,10 @@ def _gpu_text(gpu: Gpu, lang: str) -> str:
 
 
 def _memory(used: int, total: int) -> dict[str, str]:
-    return {"used": f"{used / GIB:.1f}", "total": f"{total / GIB:.0f}"}
+    return {
+        "used": format_number(used / GIB, ".1f"),
+        "total": format_number(total / GIB, ",.0f"),
+    }
 
 
 class Sampler:

@@ -7,10 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from app.i18n import has, t
-from app.services.runs import run_text, runs
+from app.services.runs import history, run_text, runs
+from app.services.runs.listed_run import ListedRun
 from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import format_value, parse, parse_pairs, resolve
 from backend.contract.arguments.field import Values
+from backend.contract.arguments.typed import Arguments
 from backend.contract.launching import launch, recipes
 from backend.contract.launching.recipes import Plan, Recipe, Stage
 from backend.contract.registry.dataset_info import names as listed
@@ -86,14 +88,14 @@ def text(recipe: Recipe, lang: str) -> str:
     lines = [
         f"{number}. {_step(recipe, stage, lang)}" for number, stage in enumerate(recipe.stages, 1)
     ]
-    model = run_text.plain(str(recipe.base.get("model_name_or_path", "")))
+    model = run_text.plain(Arguments.from_known(recipe.base).model_name_or_path or "")
     return "\n".join([advice, "", *lines, "", t("recipes.model", lang, model=model)])
 
 
 def _step(recipe: Recipe, stage: Stage, lang: str) -> str:
     kind, method = stage.task, ""
     if stage.task == "train":
-        arguments = resolve(parse({**recipe.base, **stage.arguments}, "train")[0])
+        arguments = _arguments(recipe, stage)
         kind, method = arguments.stage, arguments.finetuning_type
     before = ", ".join(dict.fromkeys(stage.links.values()))
     parts = [kind, method, t("recipes.after", lang, stages=before) if before else ""]
@@ -105,15 +107,13 @@ def _step(recipe: Recipe, stage: Stage, lang: str) -> str:
 
 def datasets_of(recipe: Recipe) -> dict[str, list[str]]:
     """The data sets of each training stage, as the recipe names them."""
-    datasets = {}
-    for stage in recipe.stages:
-        dataset = stage.arguments.get("dataset") or recipe.base.get("dataset")
-        if stage.task == "train":
-            joined = (
-                ",".join(map(str, dataset)) if isinstance(dataset, list) else str(dataset or "")
-            )
-            datasets[stage.name] = listed(joined)
-    return datasets
+    training = [stage for stage in recipe.stages if stage.task == "train"]
+    return {stage.name: listed(_arguments(recipe, stage).dataset) for stage in training}
+
+
+def _arguments(recipe: Recipe, stage: Stage) -> Arguments:
+    """The arguments of a training stage, with those that it shares with others."""
+    return resolve(parse({**recipe.base, **stage.arguments}, "train")[0])
 
 
 def plan(selection: Selection) -> tuple[Plan | None, list[Problem]]:
@@ -151,14 +151,14 @@ def start(chain: Plan, *, queued: bool = False) -> Path:
     return chain.folder
 
 
-def groups() -> list[RunView]:
+def groups() -> list[ListedRun]:
     """The groups of started chains, the newest first."""
-    return [view for view in runs.snapshot() if view.task == launch.RECIPE]
+    return [run for run in runs.list_runs() if run.task == launch.RECIPE]
 
 
 def find_group(folder: str) -> Path | None:
     """The folder of a started chain; None for any other path in a request."""
-    return next((view.path for view in groups() if str(view.path) == folder), None)
+    return next((run.path for run in groups() if str(run.path) == folder), None)
 
 
 @lru_cache(maxsize=64)
@@ -193,13 +193,12 @@ def rows(folder: Path, lang: str) -> list[StageRow]:
 
 
 def _describe(number: str, name: str, view: RunView, lang: str) -> StageRow:
-    loss = run_text.last_loss(runs.history(view.path).rows)
     return StageRow(
         number,
         name,
         t(f"state.{view.state.value}", lang),
         run_text.tone(view),
-        run_text.steps(view),
-        "–" if loss is None else f"{loss:.4f}",
+        run_text.steps(view, lang),
+        run_text.describe_loss(history.read(view.path).loss, lang),
         str(view.path),
     )

@@ -7,29 +7,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backend.contract.folders.home import saves
-from backend.contract.runs import run_files
-from backend.contract.runs.metrics import Metrics
-from backend.contract.runs.run_folder import RunView, State
+from backend.contract.runs.run_folder import State
+from backend.contract.runs.run_summary import RunSummary
+from backend.contract.texts.numbers import localize
 
 
-def names(views: Sequence[RunView]) -> dict[Path, str]:
+def names(runs: Sequence[RunSummary]) -> dict[Path, str]:
     """The names of runs in a list, by folder.
 
     A run outside saves/<model>/<method>/ is named with its folder where model, method and name are
     ambiguous.
     """
-    triples = [(view.model, view.method, view.name) for view in views]
-    counts = Counter(triples)
-    clear = {
-        view.path
-        for view, place in zip(views, triples, strict=True)
-        if run_files.is_standard(saves(), view.path)
-        or (view.path.parts[-3:] == place and counts[place] == 1)
+    root = saves()
+    elsewhere = [run for run in runs if str(run.path) != f"{root}/{_place(run)}"]
+    counts = Counter(map(_place, runs)) if elsewhere else {}
+    unclear = {
+        run.path
+        for run in elsewhere
+        if not str(run.path).endswith(f"/{_place(run)}") or counts[_place(run)] > 1
     }
     return {
-        view.path: view.name if view.path in clear else f"{view.name} ({view.path})"
-        for view in views
+        run.path: f"{run.name} ({run.path})" if run.path in unclear else run.name for run in runs
     }
+
+
+def _place(run: RunSummary) -> str:
+    return f"{run.model}/{run.method}/{run.name}"
 
 
 TONES = {
@@ -42,21 +45,26 @@ TONES = {
 }
 
 
-def tone(view: RunView) -> str:
+def tone(view: RunSummary) -> str:
     """The tone of a run's state in a list: busy, warn, quiet, good or bad."""
     return TONES.get(view.state, "bad")
 
 
-def stop_key(view: RunView) -> str:
+def stop_key(view: RunSummary) -> str:
     """The key of what ends a run: one that waits in the queue has done nothing to stop."""
     return "panel.cancel" if view.state is State.QUEUED else "panel.stop"
 
 
-def steps(view: RunView) -> str:
+def describe_loss(loss: float | None, lang: str) -> str:
+    """A loss with four digits behind the point, or a dash."""
+    return "–" if loss is None else localize(f"{loss:.4f}", lang)
+
+
+def steps(view: RunSummary, lang: str) -> str:
     """The steps done and all steps, as far as known: "20 / 40", "20" or a dash."""
     if view.total_steps:
-        return f"{view.step:,} / {view.total_steps:,}"
-    return f"{view.step:,}" if view.step else "–"
+        return localize(f"{view.step:,} / {view.total_steps:,}", lang)
+    return localize(f"{view.step:,}", lang) if view.step else "–"
 
 
 def moment(stamp: str) -> str:
@@ -65,11 +73,6 @@ def moment(stamp: str) -> str:
         return f"{datetime.datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M}"
     except (ValueError, OverflowError, OSError):
         return "–"
-
-
-def last_loss(rows: Sequence[Metrics]) -> float | None:
-    """The newest training loss, or None."""
-    return next((row.loss for row in reversed(rows) if row.loss is not None), None)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -1,28 +1,24 @@
 """The runs for the page: one look at the disk in a second serves all visitors."""
 
-import math
 import os
-import threading
-from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
-from app.services.runs.tail import read_before
+from app.services.runs import listed_run
+from app.services.runs.listed_run import ListedRun
+from app.services.runs.run_list import RunList, Snapshot
 from app.services.runs.timed_cache import TimedCache
 from backend.contract.folders.home import saves
-from backend.contract.launching.launch import RECIPE
-from backend.contract.runs import metrics, run_folder, run_view
-from backend.contract.runs.metrics import Metrics
+from backend.contract.runs import run_files, run_folder
 from backend.contract.runs.run_folder import Checkpoint, RunView, State
 
 FRESH_S = 1.0
 FRESH_VIEW_S = 0.5
 FRESH_POINTS_S = 2.0
-CAPACITY = 32
 
-_list: TimedCache[Path, list[RunView]] = TimedCache(lambda path: run_folder.runs(path), FRESH_S)
+_run_lists = lru_cache(maxsize=4)(RunList)
+_list: TimedCache[Path, Snapshot] = TimedCache(lambda path: _run_lists(path).look(), FRESH_S)
 _views: TimedCache[Path, RunView] = TimedCache(lambda path: run_folder.read(path), FRESH_VIEW_S)
 
 _points: TimedCache[Path, list[Checkpoint]] = TimedCache(
@@ -30,9 +26,14 @@ _points: TimedCache[Path, list[Checkpoint]] = TimedCache(
 )
 
 
-def snapshot() -> list[RunView]:
-    """All runs, at most a second old. The list is shared: do not change it."""
+def snapshot() -> Snapshot:
+    """All runs, at most a second old."""
     return _list.get(saves())
+
+
+def list_runs() -> list[ListedRun]:
+    """All runs, the newest first. The list is shared: do not change it."""
+    return snapshot().runs
 
 
 def view(path: Path) -> RunView:
@@ -47,6 +48,7 @@ def checkpoints(path: Path) -> list[Checkpoint]:
 
 def forget() -> None:
     """Empty the caches, after a run was started, stopped or resumed."""
+    _run_lists(saves()).expect_changes()
     _list.forget()
     _views.forget()
     _points.forget()
@@ -54,14 +56,12 @@ def forget() -> None:
 
 def is_resumable(view: RunView) -> bool:
     """Whether a run can go on from where it has ended."""
-    if not view.ended or view.state == State.SUCCEEDED:
-        return False
-    return view.task == RECIPE or (view.task == "train" and bool(checkpoints(view.path)))
+    return listed_run.is_resumable(view, checkpoints)
 
 
 def is_any_going() -> bool:
     """Whether any run has not ended yet."""
-    return any(not view.ended for view in snapshot())
+    return any(not run.ended for run in list_runs())
 
 
 def latest(task: str) -> Path | None:
@@ -69,77 +69,12 @@ def latest(task: str) -> Path | None:
 
     It is the newest one that is running, else the newest one in the queue, else the newest of all.
     """
-    views = [view for view in snapshot() if view.task == task]
-    if not views:
-        return None
-    return max(views, key=_rank).path
+    candidates = [run for run in list_runs() if run.task == task]
+    return max(candidates, key=_rank).path if candidates else None
 
 
-def _rank(view: RunView) -> tuple[bool, bool, int]:
-    return not view.ended, view.state is not State.QUEUED, view.sequence
-
-
-Low = tuple[float, int]
-
-
-@dataclass
-class History:
-    """The metrics of a run so far. It is shared: do not change it.
-
-    count    how many rows lie before `offset`: the list itself grows on
-    metrics  the names of the stage's own metrics in the rows
-    lowest   (loss, step) of the lowest training loss, best of the lowest evaluation loss
-    """
-
-    rows: list[Metrics] = field(default_factory=list)
-    count: int = 0
-    offset: int = 0
-    check: bytes = b""
-    metrics: tuple[str, ...] = ()
-    lowest: Low | None = None
-    best: Low | None = None
-
-
-_histories: OrderedDict[Path, History] = OrderedDict()
-_histories_lock = threading.Lock()
-
-
-def history(path: Path) -> History:
-    """The metrics of the run in the folder `path`. Only new lines are read from the disk."""
-    with _histories_lock:
-        record = _histories.pop(path, None) or History()
-        record = _histories[path] = _extend(path / run_folder.METRICS, record)
-        while len(_histories) > CAPACITY:
-            _histories.popitem(last=False)
-        return record
-
-
-def _extend(file: Path, known: History) -> History:
-    """The history with the new lines; all anew where a resumed run has rewritten the file."""
-    if known.offset and read_before(file, known.offset) != known.check:
-        known = History()
-    rows, offset = metrics.read(file, known.offset)
-    if not rows:
-        return known
-    check = read_before(file, offset)
-    new = (name for row in rows for name in row.more)
-    names = tuple(dict.fromkeys([*known.metrics, *new]))
-    known.rows.extend(rows)  # not copied: there may be a hundred thousand
-    return History(
-        known.rows,
-        len(known.rows),
-        offset,
-        check,
-        names,
-        _lowest(known.lowest, ((row.loss, row.step) for row in rows)),
-        _lowest(known.best, ((row.eval_loss, row.step) for row in rows)),
-    )
-
-
-def _lowest(known: Low | None, new: Iterable[tuple[float | None, int]]) -> Low | None:
-    """Return the lowest finite loss of `known` and `new` with its step, the first of equal ones."""
-    finite = [(loss, step) for loss, step in new if loss is not None and math.isfinite(loss)]
-    return min([*([known] if known else []), *finite], key=lambda low: low[0], default=None)
+def _rank(run: ListedRun) -> tuple[bool, bool, int]:
+    return not run.ended, run.state is not State.QUEUED, run.sequence
 
 
 def find_folder(name: str) -> Path | None:
@@ -154,8 +89,8 @@ def find_folder(name: str) -> Path | None:
             return None
     except (OSError, ValueError):  # a name too long; a NUL in it
         return None
-    inside = real.is_relative_to(saves().resolve())
-    return path if inside or path in run_view.folders(saves()) else None
+    inside = real.is_relative_to(saves().resolve()) or run_files.is_standard(saves(), path)
+    return path if inside or path in run_files.list_runs(saves()) else None
 
 
 def log_link(folder: Path) -> str:

@@ -107,7 +107,7 @@ def _offer_result(context: Context, parts: dict[str, Any]) -> None:
         return gr.update(examples=[{"text": folder, "display_text": words}])
 
     def choose(event: gr.SelectData) -> Any:
-        return open_run(event.value["text"])
+        return open_run(home() / event.value["text"])
 
     gr.on(
         [context.news.runs["chat"].change, context.lang.change],
@@ -124,18 +124,17 @@ def _keep(context: Context, parts: dict[str, Any]) -> None:
     names = ("settings", "side_by_side", "system", "tools", "escape", "seed")
     context.keeper.add("chat", {name: parts[name] for name in names})
 
-    def check(values: dict[str, Any]) -> dict[str, Any]:
-        return {**values, "turns": Conversation.read(values.get("turns")).text()}
+    def check(boxes: dict[str, Any]) -> dict[str, Any]:
+        return {**boxes, "turns": Conversation.read(boxes.get("turns")).text()}
 
     context.keeper.add("talk", {name: parts[name] for name in ("message", "turns")}, check)
     context.keeper.then(**_redraw(context, parts))
 
 
-def open_run(folder: str) -> Any:
-    """The update of the model bar that chooses a finished run: its adapter, or its own weights."""
-    path = Path(folder)
+def open_run(path: Path) -> Any:
+    """The update of the model bar that chooses what a run has made, an adapter or whole weights."""
     if boundary.refusal(path) is None and catalog.is_adapter(path):
         model, adapters = adapter_base(path), [relative(path)]
     else:
-        model, adapters = relative(path if path.is_absolute() else home() / path), []
+        model, adapters = relative(path), []
     return change({"model_name_or_path": model, "adapter_name_or_path": adapters})

@@ -8,7 +8,7 @@ import gradio as gr
 
 from app.form.component import make_component
 from app.form.form import Form
-from app.i18n import say_in_all, t
+from app.i18n import TextKeys, t
 from app.tabs.data import data_in, data_register, data_rows, data_sets, data_steps, data_vocabulary
 from app.tabs.shared.context import Context
 
@@ -55,7 +55,7 @@ def _steps() -> Any:
         elem_classes="tuneboard-steps",
         steps=[*STEPS],
         kept=["data", "dataset"],
-        words=say_in_all(words),
+        words=TextKeys(words),
     )
 
 

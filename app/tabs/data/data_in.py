@@ -13,9 +13,11 @@ from app.i18n import Texts, in_all, t
 from app.services.data import datasets, mapping, row_tree, upload_folder, uploads
 from app.services.data.datasets import Candidate
 from app.tabs.data.data_view import make_tree, tree
+from app.tabs.shared import hub_box
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.folders.home import find
+from backend.contract.registry import registry
 from backend.contract.registry.dataset_info import HUBS
 from backend.contract.texts.problems import TuneboardError
 
@@ -110,6 +112,8 @@ def wire(parts: Parts, place: Place) -> None:
     """Wire the ways in and the form of the columns."""
     _wire_sources(parts, place)
     _wire_mapping(parts, place)
+    search = parts["search"]
+    search.use(lambda name: gr.update(value=name), search, place.dataset, **QUIET)
 
 
 def _draw_sources(texts: Texts, parts: Parts) -> None:
@@ -123,6 +127,8 @@ def _draw_sources(texts: Texts, parts: Parts) -> None:
     with gr.Row(visible=False, elem_classes="fields bring-line") as parts["path_box"]:
         parts["path"] = _box(texts, "path", scale=4)
         parts["look"] = texts.make(gr.Button, {"value": "bring.look"}, elem_id="bring-look")
+    with gr.Column(visible="hidden", elem_id="bring-search") as parts["search_box"]:
+        parts["search"] = hub_box.draw("dataset", "bar")
     with gr.Row(visible=False, elem_classes="fields bring-line") as parts["hub_box"]:
         parts["hub_id"] = _box(texts, "hub_id")
         parts["hub"] = texts.make(
@@ -206,7 +212,7 @@ def _propose(candidate: Candidate, suggested: str, folder: str) -> list[Update]:
     """Updates that fill the form with the proposal, and what is said of that."""
     entry = candidate.proposal.entry
     description = Description(
-        mapping.free_name(suggested, folder),
+        registry.free_name(suggested, folder),
         str(entry.get("formatting", "alpaca")),
         bool(entry.get("ranking")),
         candidate.proposal.columns,
@@ -258,7 +264,9 @@ def _wire_sources(parts: Parts, place: Place) -> None:
         return [None, tree(), hide(), tree(), None, *skipped]
 
     def switch_source(source: str, before: Candidate | None) -> list[Any]:
-        return [*close(before), *(gr.update(visible=source == name) for name in SOURCES)]
+        shown = [gr.update(visible=source == name) for name in SOURCES]
+        search = gr.update(visible=True if source == "hub" else "hidden")
+        return [*close(before), *shown, search]
 
     inputs = [place.dataset_dir, parts["coming"]]
     quiet = {"api_visibility": "private"}
@@ -274,7 +282,8 @@ def _wire_sources(parts: Parts, place: Place) -> None:
         outputs,
         **quiet,
     )
-    boxes = [parts["upload"], parts["path_box"], parts["hub_box"]]
+    names = ("upload", "path_box", "hub_box", "search_box")
+    boxes = [parts[name] for name in names]
     parts["source"].input(
         switch_source, [parts["source"], parts["coming"]], [*outputs, *boxes], **QUIET
     )

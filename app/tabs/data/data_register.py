@@ -7,11 +7,13 @@ from typing import Any
 import gradio as gr
 
 from app.i18n import t
-from app.services.data import datasets, mapping, row_tree
+from app.services.data import datasets, row_tree
 from app.services.data.datasets import Candidate
 from app.tabs.data.data_in import Description, Parts, Place, hide, show_problem
 from app.tabs.data.data_view import tree
 from app.tabs.shared.wiring import QUIET
+from backend.contract.registry import registry
+from backend.contract.texts.numbers import format_number
 from backend.contract.texts.problems import TuneboardError
 
 POLL_S = 0.25
@@ -46,7 +48,7 @@ def _wire_form(parts: Parts, place: Place) -> None:
                 datasets.enter, description.name, candidate, entry, folder, note_share
             )
             while not wait([job], POLL_S).done:
-                yield _busy("bring.copying", share=f"{share[0]:.0%}")
+                yield _busy("bring.copying", share=format_number(share[0], ".0%"))
         try:
             job.result()
         except TuneboardError as error:
@@ -64,7 +66,7 @@ def _wire_form(parts: Parts, place: Place) -> None:
 
 def _wire_hub(parts: Parts, place: Place) -> None:
     def suggest(hub_id: str, folder: str) -> str:
-        return mapping.free_name(hub_id.strip(), folder) if hub_id.strip() else ""
+        return registry.free_name(hub_id.strip(), folder) if hub_id.strip() else ""
 
     def register(folder: str, hub_id: str, hub: str, name: str) -> Iterator[list[Any]]:
         hub_id, name = hub_id.strip(), name.strip()

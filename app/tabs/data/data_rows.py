@@ -8,11 +8,12 @@ from typing import Any
 import gradio as gr
 
 from app.form.component import make_component
-from app.i18n import Texts, in_all, say_in_all, t
+from app.i18n import TextKeys, Texts, in_all, t
 from app.services.data import drafts
 from app.services.data.drafts import Draft
 from app.tabs.data.data_work import Words, say
 from app.tabs.shared.wiring import QUIET
+from backend.contract.texts.numbers import format_number
 from backend.contract.texts.problems import DataError, Problem, TuneboardError
 
 BOXES = 8  # columns that are edited each in a box of its own
@@ -39,7 +40,7 @@ def build(texts: Texts, dataset: Any, dataset_dir: Any) -> None:
             events=["act"],
             elem_id="edit-rows",
             prefix="edit-",
-            words=say_in_all(words),
+            words=TextKeys(words),
         )
     chosen = [dataset, dataset_dir]
     box.act(_act, [box, *states, *chosen], [*states, box, dataset], **QUIET)
@@ -173,7 +174,7 @@ def _words(error: TuneboardError, at: int | None = None) -> Words:
     problems = error.problems
 
     def describe(lang: str) -> str:
-        row = "" if at is None else t("seen.row", lang, row=f"{at + 1:,}") + ": "
+        row = "" if at is None else t("seen.row", lang, row=format_number(at + 1)) + ": "
         return "\n".join(row + problem.text(lang) for problem in problems)
 
     return in_all(describe)

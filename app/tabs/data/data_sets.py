@@ -90,8 +90,11 @@ def _row(each: set_list.Set, place: str, lang: str) -> ListItem:
         [
             Cell(each.title, detail=each.place),
             Cell(t(f"sets.kind.{each.kind}", lang), detail=set_list.stages(each.kind, lang)),
-            Cell(set_list.count_rows(each.name, place)),
-            Cell(each.size),
+            Cell(
+                set_list.count_rows(each.name, place, lang),
+                number=set_list.find_count(each.name, place),
+            ),
+            Cell(each.size, number=each.bytes),
             Cell(each.state, detail=each.note, tone=each.tone),
         ],
         [

@@ -17,6 +17,7 @@ from app.services.data.cleaning import STEPS, Job
 from app.tabs.data.data_work import Task, Words, Work, say
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
+from backend.contract.texts.numbers import format_number
 
 
 def build_check(form: Form, dataset: Any, folder: Any) -> None:
@@ -32,7 +33,7 @@ def build_check(form: Form, dataset: Any, folder: Any) -> None:
         def progress(step: Any) -> tuple[float, Words] | None:
             if not isinstance(step, float):
                 return None
-            return step, say("sets.checking", name=name, share=f"{step:.0%}")
+            return step, say("sets.checking", name=name, share=format_number(step, ".0%"))
 
         return Task(
             datasets.check_rows(name, place, str(form.read_box(box_value)["stage"]), stop),
@@ -153,8 +154,8 @@ def _task(job: Job, steps: Any) -> Task:
         if not isinstance(step, tuple):
             return None
         done, total = step
-        words = {"name": job.name, "done": f"{done:,}", "of": f"{total:,}" if total else "?"}
-        return done / total if total else None, say("clean.working", **words)
+        words = {"done": format_number(done), "of": format_number(total) if total else "?"}
+        return done / total if total else None, say("clean.working", name=job.name, **words)
 
     return Task(
         steps,

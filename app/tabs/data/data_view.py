@@ -13,12 +13,16 @@ import gradio as gr
 
 from app.form.component import make_call, make_component
 from app.form.form import Form
-from app.i18n import in_all, pick_language, say_in_all, t
+from app.form.offers import datasets
+from app.i18n import TextKeys, Texts, in_all, pick_language, t
 from app.services.data import inspection, length_chart, row_tree, rows_view
 from app.services.data.rows_view import PAGE, VIEWS, Query
+from app.tabs.shared.clock import News
 from app.tabs.shared.model_bar import draw_chosen
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.field import Values
+from backend.contract.system.warm_child import Message
+from backend.contract.texts.numbers import format_number
 from backend.contract.texts.problems import TuneboardError
 
 SPOKEN = ' role="status"'
@@ -68,7 +72,7 @@ class DataView:
             form=self.form,
             views=[*VIEWS],
             page=PAGE,
-            words=say_in_all(ROWS_WORDS),
+            words=TextKeys(ROWS_WORDS),
         )
         if bar is not None:
             draw_chosen(bar)
@@ -79,7 +83,7 @@ class DataView:
             events=["measure"],
             elem_id=f"{self.prefix}-lengths",
             prefix=f"{self.prefix}-",
-            words=say_in_all(LENGTHS_WORDS),
+            words=TextKeys(LENGTHS_WORDS),
         )
         return self
 
@@ -152,12 +156,12 @@ def _measure(values: Values, asked: Any) -> Iterator[Update]:
         yield gr.update(value={"words": in_all(partial(_refuse, error))})
 
 
-def _describe(message: inspection.Message, lang: str) -> dict[str, Any]:
+def _describe(message: Message, lang: str) -> dict[str, Any]:
     """How far the measurement is, or its result: a chart, and what it says."""
     if "progress" in message:
         done, whole = message["progress"]
-        of = f"{whole:,}" if whole else "?"
-        words = t("seen.measuring", lang, done=f"{done:,}", of=of)
+        of = format_number(whole) if whole else "?"
+        words = t("seen.measuring", lang, done=format_number(done), of=of)
         return {"said": [row_tree.note(words)]}
     lengths = message["answer"]
     notes = [row_tree.note(notice) for notice in rows_view.notices(lengths, lang)]
@@ -171,3 +175,25 @@ def _refuse(error: TuneboardError, lang: str) -> dict[str, Any]:
 
 def _language(asked: Any) -> str:
     return pick_language(asked.get("lang") if isinstance(asked, dict) else None)
+
+
+def draw_preview(texts: Texts, form: Form) -> DataView:
+    """Draw the look at the data of a form, in it."""
+    with texts.make(gr.Accordion, {"label": "preview.title"}, open=False, elem_id="preview"):
+        return DataView("preview", form.key).draw()
+
+
+def wire_preview(view: DataView, form: Form) -> None:
+    """Wire the look to the form that it stands in."""
+    view.wire(Source(form.inputs, lambda box_values: form.values(box_values)[0]))
+
+
+def keep_fresh(news: News, dataset_dir: Any, boxes: list[Any]) -> None:
+    """The registered data sets as choices, read again where the registry is another one."""
+    news.folders.append(dataset_dir)
+
+    def refresh(folder: str) -> Any:
+        update = gr.update(choices=datasets(folder))
+        return [update] * len(boxes) if len(boxes) > 1 else update
+
+    news.sets.change(refresh, dataset_dir, boxes, **QUIET)

@@ -75,7 +75,7 @@ def _wire_pretrain(context: Context, train: Form, button: Any, run: Any) -> None
         folder = runs.find_folder(path)
         if folder is None:
             return [gr.skip()] * 3
-        model = output(str(runs.view(folder).arguments["export_dir"]))
+        model = output(runs.view(folder).arguments.export_dir or "")
         chosen = {"model_name_or_path": relative(model), "adapter_name_or_path": []}
         return [gr.Tabs(selected="train"), change(chosen), change({"stage": "pt"})]
 

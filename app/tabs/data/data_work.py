@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.form.component import make_call, make_component
-from app.i18n import in_all, say_in_all, t
+from app.i18n import TextKeys, in_all, t
 from app.tabs.shared.wiring import QUIET
 from backend.contract.system.child_process import Stopped
 from backend.contract.texts.problems import TuneboardError
@@ -57,7 +57,7 @@ class Work:
             events=["start", "stop"],
             elem_id=f"{self.key}-work",
             prefix=f"{self.key}-",
-            words=say_in_all(self.words),
+            words=TextKeys(self.words),
         )
 
     def wire(self, begin: Callable[..., Task | Words], inputs: list[Any], dataset: Any) -> Any:

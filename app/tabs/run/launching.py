@@ -1,23 +1,27 @@
 """Start, problems and the live command: the same for Train, Evaluate, Export and New words."""
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import gradio as gr
 
 from app.form.component import make_component
+from app.form.extra_arguments import BOX, name_arguments
 from app.form.form import Form, Raw
 from app.form.schema import OwnField
-from app.form.values import check
-from app.i18n import languages, say_in_all, t
+from app.form.values import check, display
+from app.i18n import TextKeys, languages, t
 from app.problems import problem_lines
-from app.services.runs import runs
+from app.services.page.row_values import RowValues
+from app.services.runs import estimates, runs
+from app.tabs.run.memory_questions import make_questions
 from app.tabs.shared.answer import offers_queue, stop_in_way
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.arguments import check_parsed, resolve
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
+from backend.contract.arguments.fields import FIELDS
 from backend.contract.folders.home import home
 from backend.contract.launching import launch
 from backend.contract.preflight.preflight import check_paths
@@ -25,6 +29,7 @@ from backend.contract.runs import run_folder
 from backend.contract.texts.problems import Problem, TuneboardError, errors
 
 Suggest = Callable[[Raw], Raw]
+Follow = Callable[[Values, Collection[str]], RowValues]
 IDLE = {"state": "idle", "texts": {}, "how": "", "offers": False}
 RUN_NAME = OwnField("run_name", "text", "train.run_name", "train.run_name_help")
 
@@ -32,11 +37,23 @@ RUN_NAME = OwnField("run_name", "text", "train.run_name", "train.run_name_help")
 class Launcher:
     """The side column's upper part of one tab; `draw` it, then `wire` it to a run box."""
 
-    def __init__(self, task: str, form: Form, suggest: Suggest | None = None) -> None:
-        """`suggest` makes values for fields in which nothing was typed from what the form holds."""
+    def __init__(
+        self,
+        task: str,
+        form: Form,
+        suggest: Suggest | None = None,
+        *,
+        follow: Follow | None = None,
+        memory: bool = False,
+    ) -> None:
+        """Both of these make values from what the form holds: `suggest` for fields in which nothing
+        was typed, `follow` for those that nobody has set; `memory`: whether the memory that the
+        values need is shown, too."""
         self.task = task
         self.form = form
         self.suggest = suggest or self._suggest_name
+        self.follow = follow
+        self.memory = memory
         self.box: Any = None
 
     def draw(self) -> None:
@@ -50,18 +67,27 @@ class Launcher:
                     *("queue", "instead"),
                 )
             },
+            **(
+                {name: f"memory.{name}" for name in ("title", "parts", "fix", "fixed", "undo")}
+                | {name: f"course.{name}" for name in ("use", "used", "measure", "measuring")}
+                | {"course": "course.title", "cancel": "panel.cancel"}
+                if self.memory
+                else {}
+            ),
         }
         self.box = make_component(
             "launch",
             '<div class="launch"></div>',
             IDLE,
             events=["start"],
-            functions=[is_free],
+            functions=[is_free, *(make_questions(self.form) if self.memory else [])],
             elem_id=f"{self.form.key}-launch",
             form=self.form.key,
+            bar=self.form.bar.key if self.form.bar else "",
+            memory=self.memory,
             prefix=self.form.prefix,
             panel=f"{self.form.key}-run",
-            words=say_in_all(keys),
+            words=TextKeys(keys),
         )
 
     def wire(self, run: Any) -> Any:
@@ -71,10 +97,19 @@ class Launcher:
         inputs, outputs = [self.box, refused, *self.form.inputs], [run, self.box, refused]
         return self.box.start(self._start, inputs, outputs, **QUIET)
 
-    def judgement(self, raw: Raw, lang: str) -> dict[str, Any]:
-        """What the browser shows of a form: problems by field, the command, what is missing."""
+    def judgement(self, raw: Raw, lang: str, own: Collection[str] = ()) -> dict[str, Any]:
+        """What the browser shows of a form: problems by field, the command, what is missing.
+
+        own  fields that somebody has set, be it to their defaults: their values follow nothing
+        """
         put = self.suggest(raw)
-        values, problems = self.judge({**raw, **put})
+        raw = {**raw, **put}
+        values, problems = self.form.parse(raw)
+        row_values = RowValues()
+        if self.follow is not None:
+            boxed = name_arguments(str(raw.get(BOX) or ""))
+            row_values = self.follow(values, {*own, *boxed})
+        values, problems = self._complete(raw, {**values, **row_values.values}, problems)
         wrong = errors(problems)
         first = wrong[0] if wrong else None
         named = [RUN_NAME.name] if RUN_NAME.name in put else []
@@ -83,6 +118,10 @@ class Launcher:
                 **{
                     name: _remark(t("train.folder", lang, folder=values["output_dir"]), notice=True)
                     for name in named
+                },
+                **{
+                    name: _remark(row_values.describe_field(lang), notice=True)
+                    for name in row_values.values
                 },
                 **{
                     problem.field: _remark(problem.text(lang), notice=problem.notice)
@@ -95,6 +134,7 @@ class Launcher:
             "missing_field": first.field if first else "",
             "startable": not wrong,
             "put": put,
+            "follow": _show_followed(row_values, lang),
         }
 
     def _start(self, box: Any, refused: Sequence[Problem], *box_values: Any) -> list[Any]:
@@ -105,6 +145,7 @@ class Launcher:
         values, problems = self.judge({**raw, **self.suggest(raw)})
         wrong = errors(problems)
         if not wrong:
+            estimates.stop_measuring()
             try:
                 folder = launch.start(self.task, values, exclusive=not how, queued=bool(how))
                 if how == "instead":
@@ -116,7 +157,12 @@ class Launcher:
 
     def judge(self, raw: Raw) -> tuple[Values, list[Problem]]:
         """Values with the output folder, and every problem and notice."""
-        values, problems = self.form.parse(raw)
+        return self._complete(raw, *self.form.parse(raw))
+
+    def _complete(
+        self, raw: Raw, values: Values, problems: list[Problem]
+    ) -> tuple[Values, list[Problem]]:
+        """Checked values of a form with the output folder, and what else is wrong with them."""
         run_name = str(raw.get(RUN_NAME.name) or "").strip() or new_name(self.task)
         if "output_dir" in values and not resolve(values).output_dir:
             values = {**values, "output_dir": self._output_dir(values, run_name)}
@@ -144,6 +190,17 @@ class Launcher:
 def _remark(text: str, *, notice: bool) -> dict[str, str]:
     """What the browser shows below a field."""
     return {"text": text, "level": "notice" if notice else "error"}
+
+
+def _show_followed(row_values: RowValues, lang: str) -> dict[str, Any]:
+    """The values that follow from the rows as the fields hold them, what is said of them, and the
+    name of the way back."""
+    values = {name: display(FIELDS[name], value) for name, value in row_values.values.items()}
+    return {
+        "values": values,
+        "line": row_values.describe(lang),
+        "back": t("row_values.back", lang),
+    }
 
 
 def is_free(_: Any) -> dict[str, Any]:

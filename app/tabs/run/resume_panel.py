@@ -13,7 +13,7 @@ import gradio as gr
 from app.form.component import make_call, make_component
 from app.form.form import Form, Schemas
 from app.form.schema import EXTRA, Section
-from app.i18n import Texts, say, say_in_all, t
+from app.i18n import TextKeys, Texts, say, t
 from app.problems import problem_lines
 from app.services.runs import fixes, runs
 from app.tabs.shared.context import Context
@@ -131,7 +131,7 @@ def draw(texts: Texts, schemas: Schemas, prefix: str) -> ResumePanel:
             events=["resume"],
             elem_id=f"{prefix}-run-resume-changes",
             prefix=prefix,
-            words=say_in_all(WORDS),
+            words=TextKeys(WORDS),
         )
     return ResumePanel(box, form, changes, gr.State(""))
 

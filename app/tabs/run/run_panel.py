@@ -9,7 +9,7 @@ from typing import Any
 
 from app.form.component import Question, answer, make_component, refuse
 from app.form.values import check
-from app.i18n import say_in_all
+from app.i18n import TextKeys
 from app.services.runs import fixes, runs
 from app.tabs.run import resume_panel
 from app.tabs.shared.answer import OFFERS, runs_in_way, stop_runs
@@ -33,6 +33,8 @@ WORDS = (
     "lost",
     "machine",
     "notices",
+    "notify",
+    "notify_blocked",
     "problem",
     "progress",
     "safe",
@@ -91,7 +93,7 @@ def build(context: Context, prefix: str = "train", *, none: str = "") -> Any:
         prefix=f"{prefix}-run",
         saves=str(saves()),
         opens_latest=not none,
-        words=say_in_all(keys),
+        words=TextKeys(keys),
     )
     if with_trainings:
         with panel:

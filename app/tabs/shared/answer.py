@@ -10,8 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from app.form.component import make_call
-from app.i18n import Texts, languages, t
+from app.form.component import make_call, tell
+from app.i18n import TextKeys, Texts
 from app.problems import problem_lines
 from app.services.runs import runs
 from app.tabs.shared import message
@@ -45,8 +45,7 @@ class Answer:
         """Say at once, in the browser, that a press was heard. To be called before the event of the
         start is wired: of several listeners to a press, Gradio calls one after the other.
         """
-        words = {lang: t("start.heard", lang) for lang in languages()}
-        heard = make_call("answer", "hear", words)
+        heard = make_call("answer", "hear", tell(self.box, {"heard": TextKeys("start.heard")}))
         for button in (self.button, *self.offers.values()):
             button.click(None, None, [self.button, self.box, self.row], js=heard, **QUIET)
 

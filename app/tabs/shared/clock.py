@@ -1,7 +1,7 @@
 """What is new on this machine, as events: the parts of the page listen, and ask nothing themselves.
 
 The browser asks every two seconds, in one question for the whole page (app/browser/news.js,
-app/news_feed.py), and not at all while nobody sees the page.
+app/web/news_feed.py), and not at all while nobody sees the page.
 """
 
 from dataclasses import dataclass, field

@@ -8,8 +8,9 @@ from typing import Any
 from app.form.component import Question, answer, make_component
 from app.form.form import Form, Schemas
 from app.form.schema import Section
-from app.i18n import say_in_all, t
+from app.i18n import TextKeys, t
 from app.services.models import facts
+from app.tabs.shared import hub_box
 
 MAIN = ("model_name_or_path", "finetuning_type", "adapter_name_or_path")
 MORE = (
@@ -50,6 +51,7 @@ def build(schemas: Schemas) -> Form:
             elem_id="model-facts",
             form=form.key,
         )
+        hub_box.draw("model", form.key)
     return form
 
 
@@ -60,7 +62,7 @@ def draw_chosen(bar: Form) -> None:
         "chosen_model",
         '<p class="chosen-model"></p>',
         form=bar.key,
-        words=say_in_all(keys),
+        words=TextKeys(keys),
     )
 
 

@@ -194,6 +194,7 @@ ArgumentName = Literal[
     "run_name",
     "project",
     "trackio_space_id",
+    "notify_urls",
     "use_swanlab",
     "swanlab_project",
     "swanlab_run_name",
@@ -278,6 +279,8 @@ ArgumentName = Literal[
     "teacher_top_k",
     # export
     "export_dir",
+    "export_format",
+    "gguf_type",
     "export_size",
     "export_dtype",
     "export_device",
@@ -296,6 +299,7 @@ ArgumentName = Literal[
     "host",
     "port",
     "api_model_name",
+    "api_adapters",
     "api_key",
     # engines
     "vllm_maxlen",

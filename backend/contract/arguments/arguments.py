@@ -312,14 +312,14 @@ def resolve(values: Values) -> Arguments:
     Raises TypeError where a name is not that of an argument.
     """
     arguments = Arguments.of(values)
-    if "lora_alpha" in values and alpha_follows(values):
+    if alpha_follows(values):
         return arguments.replace(lora_alpha=2 * arguments.lora_rank)
     return arguments
 
 
 def alpha_follows(values: Values) -> bool:
-    """Whether lora_alpha is unset, so that it follows from lora_rank."""
-    return values.get("lora_alpha") is None
+    """Whether lora_alpha is there and unset, so that it follows from lora_rank."""
+    return "lora_alpha" in values and values["lora_alpha"] is None
 
 
 def _field(name: str, task: str) -> Field:

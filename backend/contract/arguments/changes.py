@@ -80,7 +80,7 @@ class Changes(TypedDict, total=False):
     max_steps: int | None
     seed: int
     neftune_noise_alpha: float | None
-    disable_gradient_checkpointing: bool
+    disable_gradient_checkpointing: bool | None
     enable_liger_kernel: bool
     deepspeed: str | None
     do_train: bool | None
@@ -90,7 +90,7 @@ class Changes(TypedDict, total=False):
 
     # evaluation
     do_eval: bool
-    per_device_eval_batch_size: int
+    per_device_eval_batch_size: int | None
     eval_strategy: str | None
     eval_steps: int | None
     load_best_model_at_end: bool
@@ -207,6 +207,7 @@ class Changes(TypedDict, total=False):
     run_name: str | None
     project: str
     trackio_space_id: str | None
+    notify_urls: str | None
     use_swanlab: bool
     swanlab_project: str
     swanlab_run_name: str | None
@@ -298,6 +299,8 @@ class Changes(TypedDict, total=False):
 
     # export
     export_dir: str | None
+    export_format: str
+    gguf_type: str
     export_size: float
     export_dtype: str
     export_device: str
@@ -318,6 +321,7 @@ class Changes(TypedDict, total=False):
     host: str
     port: int
     api_model_name: str | None
+    api_adapters: str | None
     api_key: str | None
 
     # engines

@@ -232,18 +232,23 @@ def _quote(raw: object) -> str:
 class FieldGroup:
     """Makes fields of a group; `when` and `common` hold for each field that does not set its own.
 
-    A field whose default is None is optional.
+    A field whose default is None is optional. With `same_name`, each is handed to the library's
+    argument of its own name unless it sets `to`.
     """
 
-    def __init__(self, group: str, when: When = (), **common: Any) -> None:
+    def __init__(
+        self, group: str, when: When = (), *, same_name: bool = False, **common: Any
+    ) -> None:
         self._common: dict[str, Any] = {"group": group, "when": when, **common}
+        self._same_name = same_name
 
     def field(
         self, name: ArgumentName, kind: Kind, default: Value, when: When | None = None, **more: Any
     ) -> Field:
         """A field of any kind."""
         own = {} if when is None else {"when": when}
-        content = {"optional": default is None, **self._common, **own, **more}
+        to = name if self._same_name else ""
+        content = {"optional": default is None, "to": to, **self._common, **own, **more}
         return Field(name=name, kind=kind, default=default, **content)
 
     def count(

@@ -87,7 +87,7 @@ class Arguments(Bag):
     max_steps: int | None = None
     seed: int = 42
     neftune_noise_alpha: float | None = None
-    disable_gradient_checkpointing: bool = False
+    disable_gradient_checkpointing: bool | None = None
     enable_liger_kernel: bool = False
     deepspeed: str | None = None
     do_train: bool | None = None
@@ -97,7 +97,7 @@ class Arguments(Bag):
 
     # evaluation
     do_eval: bool = True
-    per_device_eval_batch_size: int = 2
+    per_device_eval_batch_size: int | None = 2
     eval_strategy: str | None = None
     eval_steps: int | None = None
     load_best_model_at_end: bool = False
@@ -214,6 +214,7 @@ class Arguments(Bag):
     run_name: str | None = None
     project: str = "huggingface"
     trackio_space_id: str | None = None
+    notify_urls: str | None = None
     use_swanlab: bool = False
     swanlab_project: str = "llamafactory"
     swanlab_run_name: str | None = None
@@ -305,6 +306,8 @@ class Arguments(Bag):
 
     # export
     export_dir: str | None = None
+    export_format: str = "safetensors"
+    gguf_type: str = "q8_0"
     export_size: float = 5.0
     export_dtype: str = "auto"
     export_device: str = "cpu"
@@ -325,6 +328,7 @@ class Arguments(Bag):
     host: str = "127.0.0.1"
     port: int = 8000
     api_model_name: str | None = None
+    api_adapters: str | None = None
     api_key: str | None = None
 
     # engines

@@ -29,10 +29,12 @@ def saves() -> Path:
 def data(path: str | Path = "data") -> Path:
     """The folder of data sets that a path means: the first place that holds dataset_info.json.
 
-    The sets that ship with a checkout do not count: `prepare` copies them.
+    The sets that ship with a checkout do not count (`prepare` copies them), unless their folder is
+    named by its whole path.
     """
     ours = resource_folder("data")
-    candidates = [each for each in search_paths(path) if each != ours or each.parent == home()]
+    places = search_paths(path)
+    candidates = [each for each in places if each != ours or each.parent == home()] or places
     return next((each for each in candidates if os.path.lexists(each / REGISTRY)), candidates[-1])
 
 
@@ -52,7 +54,7 @@ def describe_places(path: str | Path) -> str:
     """The places of a missing path, for a message.
 
     In a run the folder in which it was started comes first: paths in that folder were made absolute
-    before (see `runs.paths`), so a relative path was not found there.
+    before (see `run_names`), so a relative path was not found there.
     """
     relative_path, started = Path(path).expanduser(), os.environ.get(STARTED_IN)
     first = (Path(started) / relative_path,) if started else ()

@@ -196,7 +196,7 @@ def _require_inside(view: RunView) -> None:
 
     Checked here, so that the refusal does not mark the run as failed.
     """
-    problems = check_paths(parse(view.arguments, view.task)[0], view.task)
+    problems = check_paths(parse(view.recorded, view.task)[0], view.task)
     outside = [problem for problem in problems if problem.code == boundary.CODE]
     if outside:
         raise RunFolderError(*outside)

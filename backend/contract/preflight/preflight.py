@@ -21,8 +21,8 @@ from backend.contract.folders.home import data, describe_places, output
 from backend.contract.models import template_names
 from backend.contract.models.devices import gpus
 from backend.contract.models.model_folder import adapter_problems, local, model_problems
-from backend.contract.preflight import installation, requirements, rewards
-from backend.contract.preflight.installation import is_installed
+from backend.contract.preflight import requirements, rewards
+from backend.contract.preflight.requirements import is_installed
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import names
 from backend.contract.runs import resuming, run_names
@@ -80,7 +80,7 @@ def check_paths(values: Values, task: str) -> list[Problem]:
     name_problems = run_names.check(arguments)
     settled = {problem.field for problem in name_problems}
     problems = [
-        *installation.check_worker(),
+        *requirements.check_worker(),
         *check_model(arguments),
         *dataset_info.check(arguments, task),
         *check_packages(arguments),

@@ -1,8 +1,9 @@
-"""The packages and the GPU that optimizers, quantization and kernels need.
+"""What has to be installed: the worker, the page, and what some arguments need; also a GPU.
 
 Standard library only, and fast: nothing is imported.
 """
 
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from backend.contract.arguments.fields.training import GALORE_8BIT, OPTIMIZERS
 from backend.contract.arguments.typed import Arguments
 from backend.contract.models import devices
 from backend.contract.models.model_folder import config
-from backend.contract.preflight.installation import is_installed
-from backend.contract.texts.problems import Problem
+from backend.contract.texts.problems import Problem, UsageError
 
+# The page and the worker can be installed alone.
+PAGE = ("gradio",)
+WORKER = ("torch", "transformers", "peft", "datasets", "accelerate", "safetensors")
 # (argument, values) that use kernels for GPUs only
 GPU_ONLY: tuple[tuple[ArgumentName, tuple[Value, ...]], ...] = (
     ("enable_liger_kernel", (True,)),
@@ -103,3 +106,33 @@ def folder_problems(folder: Path, values: Arguments) -> list[Problem]:
 
 def _missing(field: str, package: str) -> Problem:
     return Problem(code="package_missing", field=field, params={"package": package})
+
+
+def is_installed(module: str) -> bool:
+    """Whether a package can be imported. It is looked for, not imported."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def check_worker() -> list[Problem]:
+    """The problem of a worker that is not installed (the extra `worker`)."""
+    return _check("worker_missing", WORKER)
+
+
+def require_worker() -> None:
+    """Raise UsageError where the worker is not installed."""
+    if problems := check_worker():
+        raise UsageError(*problems)
+
+
+def require_page() -> None:
+    """Raise UsageError where the page (the extra `page`) is not installed."""
+    if problems := _check("page_missing", PAGE):
+        raise UsageError(*problems)
+
+
+def _check(code: str, modules: tuple[str, ...]) -> list[Problem]:
+    missing = [module for module in modules if not is_installed(module)]
+    return [Problem(code=code, params={"packages": ", ".join(missing)})] if missing else []

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from backend.contract.arguments.field import Value
-from backend.contract.arguments.names import check_name
+from backend.contract.arguments.names import check_name, to_name
 from backend.contract.folders.home import describe_places
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import REGISTRY, Entry, folder_of
@@ -22,6 +22,7 @@ from backend.contract.texts.problems import DataError, DiskFullError, Problem
 
 LOCK = f".{REGISTRY}.lock"
 WAIT_S = 30.0
+WHOLE = (None, None, "train")  # subset, folder and split of a set of which no part is named
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 Content = dict[str, object]
@@ -56,6 +57,28 @@ def check_entry(name: str, entry: Mapping[str, object], dataset_dir: Value) -> E
     if parsed.problems:
         raise DataError(*parsed.problems)
     return parsed
+
+
+def free_name(suggested: str, dataset_dir: Value) -> str:
+    """A name that is free in the registry, made from a file's name or a hub id."""
+    last = Path(suggested).name
+    first = to_name(last.split(".")[0] or last)
+    try:
+        taken = {name.casefold() for name in dataset_info.entries(dataset_dir)}
+    except DataError:
+        taken = set()
+    numbers = (f"{first}-{number}" for number in range(2, len(taken) + 3))
+    return next(name for name in (first, *numbers) if name.casefold() not in taken)
+
+
+def find_hub(hub_id: str, hub: str, dataset_dir: Value) -> str:
+    """The name under which a set of a hub is registered whole; "" where it is not."""
+    try:
+        entries = dataset_info.entries(dataset_dir).values()
+    except DataError:
+        return ""
+    whole = (each for each in entries if (each.subset, each.folder, each.split) == WHOLE)
+    return next((each.name for each in whole if (each.hub_id, each.hub) == (hub_id, hub)), "")
 
 
 def remove(name: str, dataset_dir: Value) -> None:

@@ -1,4 +1,4 @@
-"""Suggest arguments that need less memory, after a training ran out of it."""
+"""Whether a training fits, and arguments that need less memory after one ran out of it."""
 
 from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.field import Value
@@ -6,6 +6,14 @@ from backend.contract.arguments.typed import Arguments
 from backend.contract.texts.problems import Params, Problem
 
 SHORTEST = 128  # tokens; a shorter cutoff hardly saves memory
+SPARE = 0.9  # of what is free: estimates are not exact, so that more than this is a close fit
+
+
+def judge(needed: int, free: int) -> str:
+    """Whether so many bytes fit: "fits", "tight" or "exceeds"."""
+    if needed > free:
+        return "exceeds"
+    return "fits" if needed <= SPARE * free else "tight"
 
 
 def reduce(values: Arguments) -> dict[ArgumentName, Value]:
@@ -20,7 +28,7 @@ def reduce(values: Arguments) -> dict[ArgumentName, Value]:
         changes["gradient_accumulation_steps"] = values.gradient_accumulation_steps * 2
     elif values.cutoff_len >= 2 * SHORTEST:
         changes["cutoff_len"] = values.cutoff_len // 2
-    if values.disable_gradient_checkpointing:
+    if values.disable_gradient_checkpointing is not False:
         changes["disable_gradient_checkpointing"] = False
     return changes
 

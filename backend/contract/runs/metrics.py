@@ -11,6 +11,7 @@ from pathlib import Path
 from backend.contract.system import boundary
 
 TAIL_BYTES = 8192
+LOSS_BYTES = 512  # of the end of the file, in which the newest loss mostly lies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ def read(path: Path, offset: int = 0) -> tuple[list[Metrics], int]:
     except OSError:
         return [], offset
     whole = content[: content.rfind(b"\n") + 1]
-    rows = [row for line in whole.splitlines() if (row := _parse(line)) is not None]
+    rows = [build(row) for line in whole.splitlines() if (row := parse(line)) is not None]
     return rows, offset + len(whole)
 
 
@@ -81,6 +82,21 @@ def last(path: Path) -> list[Metrics]:
     except OSError:
         return []
     return read(path, max(0, size - TAIL_BYTES))[0]
+
+
+def newest_loss(path: Path) -> float | None:
+    """The newest training loss, looked for from the end of the file; None where there is none."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return None
+    tail = LOSS_BYTES
+    while True:
+        rows, _ = read(path, max(0, size - tail))
+        losses = [row.loss for row in rows if row.loss is not None]
+        if losses or tail >= size:
+            return losses[-1] if losses else None
+        tail *= 8
 
 
 def seconds_per_step(path: Path) -> float:
@@ -97,20 +113,26 @@ def _plain(value: float) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
-def _parse(line: bytes) -> Metrics | None:
+def parse(line: bytes) -> dict[str, object] | None:
+    """The row in a line as it is in the file; None for a line that is torn or foreign."""
     try:
         content = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(content, dict) or type(content.get("step")) is not int:
-        return None
-    numbers = {str(name): _number(value) for name, value in content.items()}
+    is_row = isinstance(content, dict) and type(content.get("step")) is int
+    return content if is_row else None
+
+
+def build(content: Mapping[str, object]) -> Metrics:
+    """The metrics in a row; what is no number there counts as not measured."""
+    numbers = {name: to_number(value) for name, value in content.items()}
     known = {name: numbers.pop(name, None) for name in NAMES}
     more = {name: value for name, value in numbers.items() if value is not None}
     return Metrics(**known, more=more)  # type: ignore[arg-type]
 
 
-def _number(value: object) -> float | None:
+def to_number(value: object) -> float | None:
+    """A value of a row as a number, which may be none or infinite; None for anything else."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     return float(str(value)) if value in WORDS else None

@@ -137,8 +137,14 @@ def arguments(checkpoint: Path) -> Mapping[str, object]:
     return row if isinstance(row, dict) else {}
 
 
+def choices(checkpoint: Path) -> Mapping[str, object]:
+    """What a run chose for arguments that were left open, which stays when it is resumed."""
+    row = read_json(checkpoint / PROGRESS).get("choices")
+    return row if isinstance(row, dict) else {}
+
+
 def write(checkpoint: Path, content: Mapping[str, object]) -> None:
-    """Write `content`, with the keys that `Position.of` and `arguments` read."""
+    """Write `content`, with the keys that `Position.of`, `arguments` and `choices` read."""
     (checkpoint / PROGRESS).write_text(json.dumps(content))
 
 

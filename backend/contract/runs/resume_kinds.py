@@ -74,7 +74,7 @@ _TAKEN = {
         save_strategy save_only_model plot_loss report_to run_name project trackio_space_id
         trackio_bucket_id trackio_static_space_id use_swanlab swanlab_project swanlab_run_name
         swanlab_workspace swanlab_mode swanlab_logdir swanlab_api_key swanlab_lark_webhook_url
-        swanlab_lark_secret push_to_hub hub_model_id hub_private_repo hub_revision
+        swanlab_lark_secret push_to_hub hub_model_id hub_private_repo hub_revision notify_urls
     """,
 }
 _KEPT = {

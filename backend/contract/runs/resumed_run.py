@@ -24,7 +24,7 @@ def arguments_of(
 ) -> tuple[Values, list[Problem]]:
     """The arguments of a training's run.json with `changes` applied, for a training that is resumed
     in its folder; and the problems of the changes."""
-    known = {n: v for n, v in view.arguments.items() if n in FIELDS and "train" in FIELDS[n].tasks}
+    known = {n: v for n, v in view.recorded.items() if n in FIELDS and "train" in FIELDS[n].tasks}
     raw: dict[str, object] = {name: value for name, value in {**known, **of_run(view.path)}.items()}
     values, problems = parse({**raw, **(changes or {})}, "train")
     values, elsewhere = in_own_folder(values, view.path)

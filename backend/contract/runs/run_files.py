@@ -10,7 +10,7 @@ run folders. Only the process that holds the lock of launches writes it
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from backend.contract.runs import metrics
@@ -28,6 +28,7 @@ STATUS = "status.json"
 STOP = "stop.json"
 EXIT = "exit.json"
 PROBLEM = "problem.json"
+NOTIFIED = "notified.json"  # what could not be sent about the run
 RESULTS = "all_results.json"  # the final metrics of a finished run
 LOCK = ".lock"
 ATTEMPTS = "attempts"
@@ -78,7 +79,12 @@ def noted_exit_code(path: Path) -> int | None:
 
     It is there even where the supervisor was killed before it wrote exit.json.
     """
-    code = read_json(path / STATUS).get("exit_code")
+    return read_exit_code(read_json(path / STATUS))
+
+
+def read_exit_code(status: Mapping[str, object]) -> int | None:
+    """As `noted_exit_code`, from the content of status.json."""
+    code = status.get("exit_code")
     return code if type(code) is int else None
 
 
@@ -90,7 +96,7 @@ NOT_RUNS = "models"  # folder of saves/ that holds base models and results of ex
 
 def list_runs(saves: Path) -> list[Path]:
     """The run folders of the index that exist now, each once."""
-    return [place for place in _read(saves) if _is_run(place)]
+    return [place for place in list_places(saves) if _is_run(place)]
 
 
 def add(saves: Path, folder: Path) -> None:
@@ -101,7 +107,7 @@ def add(saves: Path, folder: Path) -> None:
     folder = Path(os.path.normpath(folder))
     if is_standard(saves, folder):
         return
-    before = _read(saves)
+    before = list_places(saves)
     paths = [each for each in before if _is_run(each) or not os.path.isdir(each.parent)]
     if folder not in paths:
         paths.append(folder)
@@ -130,7 +136,7 @@ def is_standard(saves: Path, folder: Path) -> bool:
     return len(parts) == 3 and parts[0] != NOT_RUNS and not any(p.startswith(".") for p in parts)
 
 
-def _read(saves: Path) -> list[Path]:
+def list_places(saves: Path) -> list[Path]:
     """Every path of the index, whether it exists or not. A torn line counts as a path."""
     try:
         with (saves / FILE).open("rb") as file:

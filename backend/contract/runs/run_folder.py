@@ -38,6 +38,7 @@ from backend.contract.runs.run_files import (
     LOCK,
     LOG,
     METRICS,
+    NOTIFIED,
     PROBLEM,
     RESULTS,
     RUN,
@@ -87,7 +88,8 @@ __all__ = [
 
 SCHEMA = 1
 ONCE = (RUN, ARGUMENTS, COMMAND, LOCK)  # what `create` writes
-ATTEMPT = (LAUNCH, STATUS, STOP, PROBLEM, EXIT)  # what one attempt leaves; exit.json moves last
+# What one attempt leaves; exit.json moves last.
+ATTEMPT = (LAUNCH, STATUS, STOP, PROBLEM, NOTIFIED, EXIT)
 KEPT = ("checkpoint-*", "*.safetensors", "*.bin", "generated_predictions.jsonl")  # results
 PACKAGES = ("tuneboard", "torch", "transformers", "peft", "datasets", "accelerate")
 

@@ -3,31 +3,44 @@
 `first`, `lora/first` and `SmolLM2-135M-Instruct/lora/first` mean the run whose folder ends so,
 `first/checkpoint-20` a checkpoint of it. A path that is there means what is there, unless it is a
 folder that is no run and holds nothing of the kind that is asked for.
+
+Paths that are relative to the current folder are made absolute: the processes of a run have the
+working folder as their current folder, and the arguments of a run are read again elsewhere (by the
+page, to chat with the result, to resume). Paths in the working folder stay relative.
 """
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import resolve
-from backend.contract.arguments.field import Values
+from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.fields.training import ZERO
 from backend.contract.arguments.names import to_name
 from backend.contract.arguments.typed import Arguments
 from backend.contract.folders import home
-from backend.contract.folders.home import relative, saves
+from backend.contract.folders.home import data, output, relative, saves
 from backend.contract.models.model_folder import ADAPTER_CONFIG, CONFIG, local
-from backend.contract.registry.dataset_info import names
+from backend.contract.registry.dataset_info import SETS, is_path, names
 from backend.contract.runs.checkpoints import FOLDER, MANIFEST, TRAINER_STATE, checkpoints
-from backend.contract.runs.paths import ADAPTERS, make_absolute
 from backend.contract.runs.run_files import RUN
 from backend.contract.runs.run_view import folders
 from backend.contract.system.files import read_json
 from backend.contract.texts.problems import Problem
 
+OUTPUTS = {"output_dir", "export_dir"}  # where results are written, see home.output
+ADAPTERS: tuple[ArgumentName, ...] = (
+    "adapter_name_or_path",
+    "ref_model_adapters",
+    "reward_model_adapters",
+    "teacher_model_adapters",
+)
+# Values that are keywords, even where a file of that name exists.
+KEYWORDS = {"deepspeed": ZERO, "resume_from_checkpoint": ("true", "auto", "false")}
 MODELS: tuple[ArgumentName, ...] = ("model_name_or_path", "ref_model", "teacher_model")
 REWARD: Final = "reward_model"
 CHECKPOINT: Final = "resume_from_checkpoint"
@@ -40,7 +53,7 @@ SHOWN = 5
 def replace_names(values: Values) -> tuple[Values, list[Problem]]:
     """The values with each name of a run replaced by its folder, and a notice for each.
 
-    Paths in the current folder are made absolute (see `paths`). A name that means no run, or
+    Paths in the current folder are made absolute. A name that means no run, or
     several, stays; `check` reports it before anything is loaded.
     """
     whole, notices = dict(make_absolute(values)), []
@@ -166,27 +179,28 @@ def _holds(folder: Path, field: str) -> bool:
 
 
 def _is_reward(folder: Path, field: str, _values: Arguments) -> bool:
-    scores = _arguments(folder).get("stage") == "rm"
+    scores = _arguments(folder).stage == "rm"
     return scores == field.startswith(REWARD)
 
 
 def _of_model(folder: Path, _field: str, values: Arguments) -> bool:
     mine = values.model_name_or_path or ""
-    base = str(_arguments(folder).get("model_name_or_path") or "")
+    base = _arguments(folder).model_name_or_path or ""
     return bool(mine) and (
         base == mine or local(base) == local(mine) or to_name(base) == to_name(mine)
     )
 
 
 def _of_method(folder: Path, _field: str, values: Arguments) -> bool:
-    method = _arguments(folder).get("finetuning_type")
-    return "finetuning_type" in values and method == values.finetuning_type
+    theirs = _arguments(folder)
+    known = "finetuning_type" in values and "finetuning_type" in theirs
+    return known and theirs.finetuning_type == values.finetuning_type
 
 
-def _arguments(folder: Path) -> Mapping[str, object]:
+def _arguments(folder: Path) -> Arguments:
+    """The arguments of the run that a folder, or a checkpoint in it, is of."""
     run = folder.parent if FOLDER.fullmatch(folder.name) else folder
-    arguments = read_json(run / RUN).get("arguments")
-    return arguments if isinstance(arguments, dict) else {}
+    return Arguments.from_known(read_json(run / RUN).get("arguments"))
 
 
 def _near(name: str) -> str:
@@ -198,3 +212,27 @@ def _near(name: str) -> str:
 
 def _join(paths: list[Path]) -> str:
     return ", ".join(relative(each) for each in sorted(paths)[:SHOWN])
+
+
+def make_absolute(values: Values) -> Values:
+    """The values, with each relative path that exists in the current folder made absolute."""
+    return {name: _absolute_value(name, value) for name, value in values.items()}
+
+
+def _absolute_value(name: str, value: Value) -> Value:
+    if not isinstance(value, str) or name in OUTPUTS or value.lower() in KEYWORDS.get(name, ()):
+        return value
+    if name in SETS or name in ADAPTERS:
+        sets = name in SETS
+        parts = names(value)
+        return ",".join(
+            _absolute_path(part, home.find) if is_path(part) or not sets else part for part in parts
+        )
+    if name in FIELDS and FIELDS[name].kind == "path":
+        return _absolute_path(value, data if name == "dataset_dir" else home.find)
+    return value
+
+
+def _absolute_path(path: str, look: Callable[[str], Path]) -> str:
+    place = look(path)
+    return path if place == output(path) else str(place)

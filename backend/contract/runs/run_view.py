@@ -3,6 +3,7 @@
 Nothing here raises for the content of a folder: torn and foreign content counts as absent.
 """
 
+import functools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.names import to_name
+from backend.contract.arguments.typed import Arguments
 from backend.contract.folders.home import saves
 from backend.contract.runs import metrics, run_files, stalls
 from backend.contract.runs.checkpoints import checkpoints
@@ -21,52 +23,45 @@ from backend.contract.runs.run_files import (
     EXIT,
     LAUNCH,
     METRICS,
+    NOTIFIED,
     PROBLEM,
     RUN,
     STATUS,
     STOP,
     SUPERVISOR_LOG,
-    noted_exit_code,
+    read_exit_code,
 )
+from backend.contract.runs.run_summary import RunSummary
 from backend.contract.runs.states import Facts, State, state
 from backend.contract.system import processes
 from backend.contract.system.files import read_json
 from backend.contract.system.processes import Process
-from backend.contract.texts.locales import has, t
+from backend.contract.texts.locales import DEFAULT_LANGUAGE, has, t
+from backend.contract.texts.numbers import format_number
 from backend.contract.texts.problems import Problem
 
 READING = {"loading", "tokenizing"}  # phases before the first step, which count rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunView:
-    """The state of a run at one moment."""
+class RunView(RunSummary):
+    """Everything that its folder says of a run at one moment."""
 
-    path: Path
-    name: str
-    model: str
-    method: str
-    task: str
-    created: str  # ISO time
-    sequence: int  # order of creation, independent of the clock
-    state: State
     reason: Problem | None
     more: tuple[Problem, ...] = ()  # further problems of a failed run
-    step: int = 0
-    total_steps: int = 0  # 0 where it is not known
     rows: tuple[int, int] = (0, 0)  # rows read and all rows, while the data is prepared
     eta: float | None = None  # seconds
     elapsed: float | None = None  # seconds since the launch, or of the whole run once it has ended
     phase: str = ""
     notices: tuple[Problem, ...] = ()
     stalls: tuple[Problem, ...] = ()  # notices where a run has given no sign of life for long
-    arguments: Values = field(default_factory=dict)
+    recorded: Values = field(default_factory=dict)  # arguments as run.json has them, unchecked
     argv: tuple[str, ...] = ()
 
-    @property
-    def ended(self) -> bool:
-        """Whether the run is over, one way or another."""
-        return self.state.ended
+    @functools.cached_property
+    def arguments(self) -> Arguments:
+        """The recorded arguments that are known here and have the right type."""
+        return Arguments.from_known(self.recorded)
 
     @property
     def unsupervised(self) -> bool:
@@ -78,13 +73,13 @@ def read(path: Path) -> RunView:
     """The run in a folder as it is now."""
     row = read_json(path / RUN)
     token = str(row.get("token", ""))
-    where, reason = _state(path, token)
-    status = read_json(path / STATUS)
+    judgement = _judge(path, token)
+    where, status = judgement.state, judgement.status
     done, total = _whole(status.get("step")), _whole(status.get("total"))
     reading = (status.get("counted") or status.get("phase")) in READING
     step = (0 if reading else done) or _last_step(path)
     arguments, argv = row.get("arguments"), row.get("argv")
-    model, method = _origin(path, arguments if isinstance(arguments, dict) else {})
+    model, method = _origin(path, arguments)
     return RunView(
         path=path,
         name=path.name,
@@ -94,17 +89,21 @@ def read(path: Path) -> RunView:
         created=str(row.get("created", "")),
         sequence=_whole(row.get("sequence")),
         state=where,
-        reason=reason,
+        reason=judgement.reason,
         more=_problems(read_json(path / PROBLEM), "more") if where is State.FAILED else (),
         step=step,
         total_steps=(0 if reading else total) or (step if where is State.SUCCEEDED else 0),
         rows=(done, total) if reading and not where.ended else (0, 0),
         eta=None if where.ended else _number(status.get("eta")),
-        elapsed=_elapsed_seconds(path, ended=where.ended),
+        elapsed=_elapsed_seconds(judgement.facts, ended=where.ended),
         phase=str(status.get("phase", "")),
-        notices=(*_problems(row, "notices"), *_problems(status, "notices")),
-        stalls=_find_stalls(path, status, token, where),
-        arguments=arguments if isinstance(arguments, dict) else {},
+        notices=(
+            *_problems(row, "notices"),
+            *_problems(status, "notices"),
+            *_problems(read_json(path / NOTIFIED), "notices"),
+        ),
+        stalls=_find_stalls(path, judgement, token),
+        recorded=arguments if isinstance(arguments, dict) else {},
         argv=tuple(map(str, argv)) if isinstance(argv, list) else (),
     )
 
@@ -125,7 +124,7 @@ def resumption(view: RunView) -> Problem | None:
 def runs(root: Path) -> list[RunView]:
     """All runs, those in saves (`root`) and those of the index; the newest first."""
     views = [read(folder) for folder in folders(root)]
-    return sorted(views, key=lambda view: (view.sequence, view.created), reverse=True)
+    return sorted(views, key=lambda view: view.order, reverse=True)
 
 
 def folders(root: Path) -> list[Path]:
@@ -137,61 +136,74 @@ def folders(root: Path) -> list[Path]:
     ]
 
 
-def _state(path: Path, token: str) -> tuple[State, Problem | None]:
-    facts = _facts(path)
-    judgement = _judge(facts, token)
-    if judgement[0].ended and not facts.exit:
+class _Judgement(NamedTuple):
+    """The state of a run and its reason, with what they were decided from."""
+
+    state: State
+    reason: Problem | None
+    facts: Facts
+    status: Mapping[str, object]
+
+
+def _judge(path: Path, token: str) -> _Judgement:
+    judgement = _judge_once(path, token)
+    if judgement.state.ended and not judgement.facts.exit:
         # The supervisor may have written exit.json and ended between the two reads.
-        judgement = _judge(_facts(path), token)
+        judgement = _judge_once(path, token)
     return judgement
 
 
-def _judge(facts: Facts, token: str) -> tuple[State, Problem | None]:
-    """The state and its reason. Only the child carries the run's token, not the supervisor."""
+def _judge_once(path: Path, token: str) -> _Judgement:
+    """Only the child carries the run's token, not the supervisor."""
+    facts, status = _read_facts(path)
     child = Process.from_json(facts.launch.get("child"))
 
     def alive(process: Process) -> bool:
         return processes.is_alive(process, token if process == child else "")
 
-    return state(facts, processes.boot_id(), alive)
+    boot = "" if facts.exit else processes.boot_id()
+    return _Judgement(*state(facts, boot, alive), facts, status)
 
 
-def _facts(path: Path) -> Facts:
+def _read_facts(path: Path) -> tuple[Facts, Mapping[str, object]]:
+    """The facts, and status.json, in which one of them stands."""
     problem = read_json(path / PROBLEM)
     try:
         age = time.time() - (path / SUPERVISOR_LOG).stat().st_mtime
     except OSError:
         age = float("inf")
-    return Facts(
-        exit=read_json(path / EXIT),
-        launch=read_json(path / LAUNCH),
+    launched = {"exit": read_json(path / EXIT), "launch": read_json(path / LAUNCH)}
+    status = read_json(path / STATUS)
+    facts = Facts(
+        **launched,
         problem=Problem.from_json(problem) if problem else None,
-        noted_exit_code=noted_exit_code(path),
+        noted_exit_code=read_exit_code(status),
         stop=(path / STOP).exists(),
         age=age,
     )
+    return facts, status
 
 
-def _origin(path: Path, arguments: Mapping[str, object]) -> tuple[str, str]:
+def _origin(path: Path, recorded: object) -> tuple[str, str]:
     """Model and method: from the folder's place in saves/, else from the run's arguments."""
     if run_files.is_standard(saves(), path):
         return path.parent.parent.name, path.parent.name
-    model = str(arguments.get("model_name_or_path") or "")
-    return to_name(model) if model else "", str(arguments.get("finetuning_type") or "")
+    arguments = Arguments.from_known(recorded)
+    model = arguments.model_name_or_path or ""
+    method = arguments.finetuning_type if "finetuning_type" in arguments else ""
+    return to_name(model) if model else "", method
 
 
-def _find_stalls(
-    path: Path, status: Mapping[str, object], token: str, where: State
-) -> tuple[Problem, ...]:
-    if where not in {State.RUNNING, State.STOPPING}:
+def _find_stalls(path: Path, judgement: _Judgement, token: str) -> tuple[Problem, ...]:
+    if judgement.state not in {State.RUNNING, State.STOPPING}:
         return ()
-    return stalls.notices(path, status, read_json(path / LAUNCH), token)
+    return stalls.notices(path, judgement.status, judgement.facts.launch, token)
 
 
-def _elapsed_seconds(path: Path, *, ended: bool) -> float | None:
+def _elapsed_seconds(facts: Facts, *, ended: bool) -> float | None:
     if ended:
-        return _number(read_json(path / EXIT).get("seconds"))
-    began = _number(read_json(path / LAUNCH).get("uptime"))
+        return _number(facts.exit.get("seconds"))
+    began = _number(facts.launch.get("uptime"))
     return None if began is None else max(0.0, processes.uptime() - began)
 
 
@@ -241,10 +253,10 @@ def progress(view: RunView, rows: Sequence[Metrics], lang: str) -> Progress:
     """Step of all steps (row of all rows while they are read), epoch, time left and speed."""
     parts = describe_position(view, rows, lang)
     if not view.ended and view.eta is not None:
-        parts.append(t("panel.left", lang, time=duration(view.eta)))
+        parts.append(t("panel.left", lang, time=duration(view.eta, lang)))
     speed = find_pace(rows)
     if speed:
-        parts.append(t("panel.speed", lang, speed=f"{speed:,.0f}"))
+        parts.append(t("panel.speed", lang, speed=format_number(speed, ",.0f")))
     done, total = _count(view)
     share = min(1.0, done / total) if total else None
     return Progress(share, " · ".join(parts))
@@ -255,10 +267,10 @@ def describe_position(view: RunView, rows: Sequence[Metrics], lang: str) -> list
     parts, key = [], "panel.rows" if view.rows[1] else "panel.step"
     done, total = _count(view)
     if total:
-        parts.append(t(key, lang, step=f"{done:,}", total=f"{total:,}"))
+        parts.append(t(key, lang, step=format_number(done), total=format_number(total)))
     last = next((row for row in _list_newest(rows) if row.tokens is not None), None)
     if last is not None and last.epoch is not None:
-        parts.append(t("panel.epoch", lang, epoch=f"{last.epoch:.2f}"))
+        parts.append(t("panel.epoch", lang, epoch=format_number(last.epoch, ".2f")))
     return parts
 
 
@@ -278,7 +290,7 @@ def _count(view: RunView) -> tuple[int, int]:
     return view.rows if view.rows[1] else (view.step, view.total_steps)
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float, lang: str = DEFAULT_LANGUAGE) -> str:
     """A duration in words of digits: 1:05, 2:03:04, 3 d 04:00."""
     if not math.isfinite(seconds) or seconds < 0:
         return "–"
@@ -287,5 +299,5 @@ def duration(seconds: float) -> str:
     hours, rest = divmod(rest, HOUR)
     minutes, rest = divmod(rest, MINUTE)
     if days:
-        return f"{days} d {hours:02}:{minutes:02}"
+        return t("panel.days", lang, days=days, time=f"{hours:02}:{minutes:02}")
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from backend.contract.texts.locales import DEFAULT_LANGUAGE, has, t
 from backend.contract.texts.problems import Problem, UsageError
-from backend.contract.texts.terminal_text import WIDTH, wrap
+from backend.contract.texts.terminal_text import WIDTH, columns, wrap
 
 INDENT = 6  # columns before the text of an argument, which stands below its name
 HELP = ("-h", "--help")
@@ -24,11 +24,23 @@ def example_lines(command: str, words: str, lang: str = DEFAULT_LANGUAGE) -> str
     return f"{t('cli.example', lang)}:\n  {' '.join(filter(None, ['tuneboard', command, words]))}"
 
 
+def help_option(lang: str = DEFAULT_LANGUAGE) -> list[str]:
+    """The lines about -h, as every parser has them."""
+    text = wrap(t("command.help", lang), WIDTH - INDENT)
+    return [
+        f"{t('cli.options', lang)}:",
+        f"  {', '.join(HELP)}",
+        *(f"{' ' * INDENT}{each}" for each in text),
+    ]
+
+
 class Layout(argparse.RawTextHelpFormatter):
     """The layout of the help: "usage" in the chosen language, each text below its argument."""
 
     def __init__(self, prog: str, lang: str, tail: str) -> None:
-        super().__init__(prog, max_help_position=INDENT, width=WIDTH)
+        usage = t("cli.usage", lang)
+        wide = columns(usage) - len(usage)  # argparse counts a wide character as one column
+        super().__init__(prog, max_help_position=INDENT, width=WIDTH - wide)
         self.lang, self.tail = lang, tail
 
     def add_usage(
@@ -93,7 +105,11 @@ class CommandParser(argparse.ArgumentParser):
     def add_commands(self, abouts: dict[str, str]) -> None:
         """Add the list of the commands inside this one, each with its description."""
         width = max(map(len, abouts)) + 2
-        lines = [f"{name:{width}}{about}" for name, about in abouts.items()]
+        gap = "\n" + " " * width
+        lines = [
+            f"{name:{width}}{gap.join(wrap(about, WIDTH - 2 - width))}"
+            for name, about in abouts.items()
+        ]
         self.add_argument_group(t("cli.commands", self.lang), "\n".join(lines))
 
     def parse(self, words: Sequence[str], *, mixed: bool = False) -> Namespace:

@@ -18,9 +18,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from backend.contract.texts.locales import t
+from backend.contract.texts.numbers import Number
 from backend.contract.texts.terminal_text import escape, one_line
 
 STOPPED_EXIT = 20
+# Parameters that are amounts, with a unit or as a share; all other numbers stay as one types them.
+AMOUNTS = {"free", "gain", "limit", "needed", "share", "size", "unchanged"}
 NAMES = {"file", "path", "folder", "name", "near", "other"}  # parameters that are names
 
 
@@ -64,7 +67,10 @@ class Problem:
 
 
 def _escape(key: str, value: str | int | float) -> str | int | float:
-    """A parameter for a text: control characters are escaped, and a name stays on one line."""
+    """A parameter for a text: control characters are escaped, a name stays on one line, and an
+    amount is written as the language of the text does."""
+    if key in AMOUNTS and isinstance(value, str | float):
+        return Number(value)
     if not isinstance(value, str):
         return value
     return one_line(value) if key in NAMES else escape(value)

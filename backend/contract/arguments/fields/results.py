@@ -8,7 +8,11 @@ EVALUATION = FieldGroup("evaluation")
 
 EVALUATION_FIELDS = (
     EVALUATION.count(
-        "per_device_eval_batch_size", 2, 1, 1024, tasks=BOTH, to="per_device_eval_batch_size"
+        *("per_device_eval_batch_size", 2, 1, 1024),
+        tasks=BOTH,
+        task_defaults=(("eval", None),),
+        optional=True,
+        to="per_device_eval_batch_size",
     ),
     EVALUATION.field("eval_strategy", "choice", None, choices=("no", "steps", "epoch")),
     EVALUATION.count("eval_steps", None, 1, 10**9),
@@ -50,6 +54,7 @@ TRACKING_FIELDS = (
     TRACKING.field("run_name", "text", None, widget="none", to="run_name"),
     TRACKING.field("project", "text", "huggingface", to="project"),
     TRACKING.field("trackio_space_id", "text", None, to="trackio_space_id"),
+    TRACKING.field("notify_urls", "text", None, secret=True, to="NOTIFY_URLS"),
     TRACKING.switch("use_swanlab"),
     TRACKING.field("swanlab_project", "text", "llamafactory", SWANLAB),
     TRACKING.field("swanlab_run_name", "text", None, SWANLAB),

@@ -39,6 +39,7 @@ SERVER_FIELDS = (
     SERVER.field("host", "text", "127.0.0.1"),
     SERVER.count("port", 8000, 0, 65_535),
     SERVER.field("api_model_name", "text", None),
+    SERVER.field("api_adapters", "json", None, (("infer_backend", ("huggingface",)),)),
     SERVER.field("api_key", "text", None, secret=True, to="API_KEY"),
 )
 
@@ -69,19 +70,30 @@ ENGINES_FIELDS = (
 )
 
 
-QUANTIZED: When = (("export_quantization_bit", ("8", "4", "3", "2")),)
+BITS = ("8", "4", "3", "2")
+QUANTIZED: When = (("export_format", ("safetensors",)), ("export_quantization_bit", BITS))
 QUANTIZATION = FieldGroup("export", QUANTIZED, tasks=("export",))
+SAFETENSORS: When = (("export_format", ("safetensors",)),)
+GGUF: When = (("export_format", ("gguf",)),)
+GGUF_TYPES = ("q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "f16", "bf16", "f32")
 EXPORT = FieldGroup("export")
 
 
 EXPORT_FIELDS = (
     EXPORT.field("export_dir", "path", None, tasks=("export", "vocab")),
-    EXPORT.number("export_size", 5.0, 0.01, 1000.0, tasks=("export",)),
-    EXPORT.choice("export_dtype", ("auto", "float32", "float16", "bfloat16"), tasks=("export",)),
+    EXPORT.choice("export_format", ("safetensors", "gguf"), tasks=("export",)),
+    EXPORT.choice("gguf_type", GGUF_TYPES, GGUF, tasks=("export",)),
+    EXPORT.number("export_size", 5.0, 0.01, 1000.0, SAFETENSORS, tasks=("export",)),
+    EXPORT.choice(
+        "export_dtype",
+        ("auto", "float32", "float16", "bfloat16"),
+        SAFETENSORS,
+        tasks=("export",),
+    ),
     EXPORT.choice("export_device", ("cpu", "auto"), tasks=("export",), widget="radio"),
     EXPORT.field("export_modelfile", "bool", True, tasks=("export",)),
     EXPORT.field(
-        "export_quantization_bit", "choice", None, choices=("8", "4", "3", "2"), tasks=("export",)
+        "export_quantization_bit", "choice", None, SAFETENSORS, choices=BITS, tasks=("export",)
     ),
     EXPORT.field("export_quantization_dataset", "path", None, QUANTIZED, tasks=("export",)),
     QUANTIZATION.count("export_quantization_nsamples", 128, 1, 100_000),

@@ -1,7 +1,6 @@
 """The training run: length, learning rate, precision, optimizers, kernels, options of Trainer."""
 
-from backend.contract.arguments.argument_names import ArgumentName
-from backend.contract.arguments.field import Field, FieldGroup, Kind, Value, When
+from backend.contract.arguments.field import FieldGroup, When
 from backend.contract.arguments.fields.stages import PAIRED
 
 SCHEDULES = (
@@ -44,7 +43,7 @@ TRAINING_FIELDS = (
     TRAINING.count("max_steps", None, 1, 10**9, unset=-1),
     TRAINING.count("seed", 42, 0, 2**31 - 1, tasks=("train", "eval"), to="seed"),
     TRAINING.number("neftune_noise_alpha", None, 0.0, 100.0, to="neftune_noise_alpha"),
-    TRAINING.switch("disable_gradient_checkpointing"),
+    TRAINING.field("disable_gradient_checkpointing", "bool", None),
     TRAINING.switch("enable_liger_kernel"),
     TRAINING.field("deepspeed", "path", None),
     TRAINING.field("do_train", "bool", None, widget="none"),
@@ -127,7 +126,7 @@ SPEED = FieldGroup("speed")
 SPEED_FIELDS = (
     SPEED.switch("shift_attn"),
     SPEED.switch("use_unsloth"),
-    SPEED.switch("use_reentrant_gc", (("disable_gradient_checkpointing", (False,)),)),
+    SPEED.switch("use_reentrant_gc", (("disable_gradient_checkpointing", (None, False)),)),
     SPEED.switch("upcast_layernorm"),
     SPEED.number("moe_aux_loss_coef", None, 0.0, 10.0, TOKENS),
     SPEED.number("label_smoothing_factor", 0.0, 0.0, 0.999, TOKENS),
@@ -154,51 +153,45 @@ METRICS = {
 LOWER_IS_BETTER = ("loss", "perplexity", "kl")
 
 
-def _row(name: ArgumentName, kind: Kind, default: Value, group: str, **more: object) -> Field:
-    """A row that receives its value under the same name, unless `to` says otherwise."""
-    settings: dict[str, object] = {"to": name, "optional": default is None, **more}
-    return Field(
-        name=name,
-        kind=kind,
-        default=default,
-        group=group,
-        widget="none",
-        **settings,  # type: ignore[arg-type]
-    )
-
-
-def _count(name: ArgumentName, group: str, high: int, low: int = 1) -> Field:
-    return _row(name, "int", None, group, low=low, high=high)
-
+# Options of transformers' Trainer under its own names, on the command line alone.
+TRAINER = {
+    group: FieldGroup(group, same_name=True, widget="none")
+    for group in ("training", "speed", "data", "evaluation", "output", "tracking")
+}
 
 TRAINER_FIELDS = (
-    _count("data_seed", "training", 2**31 - 1, low=0),
-    _row("full_determinism", "bool", False, "training"),
-    _row("use_cpu", "bool", False, "training", tasks=BOTH, to=""),
-    _row("tf32", "bool", None, "speed"),
-    _count("torch_empty_cache_steps", "speed", 10**9),
-    _row("dataloader_pin_memory", "bool", True, "data"),
-    _row("dataloader_persistent_workers", "bool", False, "data"),
-    _count("dataloader_prefetch_factor", "data", 1024),
-    _row("ddp_find_unused_parameters", "bool", None, "speed"),
-    _count("ddp_bucket_cap_mb", "speed", 10**6),
-    _row("ddp_broadcast_buffers", "bool", None, "speed"),
-    _row("ddp_static_graph", "bool", None, "speed"),
-    _row("ddp_backend", "choice", None, "speed", choices=("nccl", "gloo", "mpi", "ccl", "hccl")),
-    _row("metric_for_best_model", "text", None, "evaluation", to=""),
-    _row("greater_is_better", "bool", None, "evaluation", to=""),
-    _row("eval_on_start", "bool", False, "evaluation"),
-    _row("eval_delay", "float", 0.0, "evaluation", low=0.0, high=1e9),
-    _row("logging_strategy", "choice", "steps", "output", choices=("no", "steps", "epoch")),
-    _row("logging_first_step", "bool", False, "output"),
-    _row(
+    TRAINER["training"].count("data_seed", None, 0, 2**31 - 1),
+    TRAINER["training"].switch("full_determinism"),
+    TRAINER["training"].switch("use_cpu", tasks=BOTH, to=""),
+    TRAINER["speed"].field("tf32", "bool", None),
+    TRAINER["speed"].count("torch_empty_cache_steps", None, 1, 10**9),
+    TRAINER["data"].field("dataloader_pin_memory", "bool", True),
+    TRAINER["data"].switch("dataloader_persistent_workers"),
+    TRAINER["data"].count("dataloader_prefetch_factor", None, 1, 1024),
+    TRAINER["speed"].field("ddp_find_unused_parameters", "bool", None),
+    TRAINER["speed"].count("ddp_bucket_cap_mb", None, 1, 10**6),
+    TRAINER["speed"].field("ddp_broadcast_buffers", "bool", None),
+    TRAINER["speed"].field("ddp_static_graph", "bool", None),
+    TRAINER["speed"].field(
+        "ddp_backend", "choice", None, choices=("nccl", "gloo", "mpi", "ccl", "hccl")
+    ),
+    TRAINER["evaluation"].field("metric_for_best_model", "text", None, to=""),
+    TRAINER["evaluation"].field("greater_is_better", "bool", None, to=""),
+    TRAINER["evaluation"].switch("eval_on_start"),
+    TRAINER["evaluation"].number("eval_delay", 0.0, 0.0, 1e9),
+    TRAINER["output"].field(
+        "logging_strategy", "choice", "steps", choices=("no", "steps", "epoch")
+    ),
+    TRAINER["output"].switch("logging_first_step"),
+    TRAINER["output"].field(
         "log_level",
         "choice",
         "passive",
-        "output",
         choices=("debug", "info", "warning", "error", "critical", "passive"),
     ),
-    _row("trackio_bucket_id", "text", None, "tracking"),
-    _row("trackio_static_space_id", "text", None, "tracking"),
-    _row("hub_revision", "text", None, "tracking", when=(("push_to_hub", (True,)),), to=""),
+    TRAINER["tracking"].field("trackio_bucket_id", "text", None),
+    TRAINER["tracking"].field("trackio_static_space_id", "text", None),
+    TRAINER["tracking"].field(
+        "hub_revision", "text", None, when=(("push_to_hub", (True,)),), to=""
+    ),
 )

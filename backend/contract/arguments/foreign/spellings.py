@@ -1,8 +1,26 @@
-"""Hints for the arguments of trl, peft, transformers, axolotl, unsloth and others: our names.
+"""Names and choices of other programs: those with an answer here, and hints for the others.
 
-None is accepted without a word, because defaults and units differ. Names that look
-like one of ours and mean something else (such as eos_token) have an empty hint.
+Hints name our arguments for those of trl, peft, transformers, axolotl, unsloth and others. None of
+these is accepted without a word, because defaults and units differ. Names that look like one of
+ours and mean something else (such as eos_token) have an empty hint.
 """
+
+from backend.contract.arguments.foreign import llamafactory, trainer
+from backend.contract.arguments.foreign.answer import Foreign
+
+# Every argument of another program that has an answer here.
+FOREIGN: dict[str, Foreign] = {each.name: each for each in (*trainer.NAMES, *llamafactory.NAMES)}
+
+# Other spellings of an argument -> the name of its field.
+ALIASES: dict[str, str] = {
+    "quantization_bits": "quantization_bit",
+    "token": "hf_hub_token",
+    **trainer.ALIASES,
+    **llamafactory.ALIASES,
+}
+
+# Other spellings of a choice: (name of the field, spelling in small letters) -> our spelling.
+CHOICES: dict[tuple[str, str], str] = {("quantization_method", "bitsandbytes"): "bnb"}
 
 # Names, and what to write instead (`name` or `name=value`); a hint names only what the subcommand
 # takes.

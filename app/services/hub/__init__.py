@@ -1,0 +1,1 @@
+"""Services for hubs: searches, downloads that go on, what was downloaded."""

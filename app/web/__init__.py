@@ -1,0 +1,1 @@
+"""Between a browser and the page: the server, its guards, and what it answers by itself."""

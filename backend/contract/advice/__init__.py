@@ -1,0 +1,1 @@
+"""What to choose: recommended values with their sources, presets by purpose, ways to train."""

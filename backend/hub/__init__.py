@@ -1,0 +1,1 @@
+"""Models on a hub: searched for, downloaded with care, listed and removed."""

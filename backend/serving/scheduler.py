@@ -1,0 +1,81 @@
+"""Answer the jobs of many clients together: each request joins a batch, and leaves it at its end.
+
+Requests to the tuned model and to its base are two batches, which take turns token by token.
+"""
+
+import time
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from backend.model.answer_batch import Batch, Row
+from backend.serving.engine import Engine
+from backend.serving.job import Job
+from backend.serving.writer import Writer
+
+GATHER_S = 0.005  # for clients that ask at once: their prompts are read in one pass
+
+
+class _Place(NamedTuple):
+    """Where the tokens of a row go."""
+
+    job: Job
+    choice: int
+    writer: Writer
+    prompt_tokens: int
+
+
+class Scheduler:
+    """Runs an engine whose answers can be generated together."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._batches = engine.batches()
+        self._places: dict[Row, _Place] = {}
+
+    def run(self, jobs: "SimpleQueue[Job]") -> None:
+        """Answer jobs as they come, without end."""
+        while True:
+            self.add_arrived(jobs)
+            self.step()
+
+    def add_arrived(self, jobs: "SimpleQueue[Job]") -> None:
+        """Add the jobs that have arrived; waits for one where nothing else is to be done."""
+        if not self._places:
+            self._add(jobs.get())
+            time.sleep(GATHER_S)
+        while not jobs.empty():
+            self._add(jobs.get())
+
+    def step(self) -> None:
+        """A token for each answer."""
+        for batch in self._batches.values():
+            if not batch.rows:
+                continue
+            try:
+                for row in batch.step():
+                    place = self._places.pop(row)
+                    if not place.job.is_over:
+                        place.job.end(place.choice, place.writer.finish(place.prompt_tokens))
+            except Exception as error:  # noqa: BLE001 (the engine thread's outermost edge)
+                self._fail(batch, error)
+
+    def _add(self, job: Job) -> None:
+        rows: list[tuple[Batch, Row, _Place]] = []
+        try:
+            for index, request in enumerate(job.requests):
+                begun = self._engine.begin(request, job.show(index))
+                place = _Place(job, index, begun.writer, len(begun.ids))
+                rows.append(
+                    (self._batches[self._engine.batch_key(request)], begun.row(request), place)
+                )
+        except Exception as error:  # noqa: BLE001 (the engine thread's outermost edge)
+            job.fail(error)
+            return
+        for batch, row, place in rows:
+            self._places[row] = place
+            batch.add(row)
+
+    def _fail(self, batch: Batch, error: Exception) -> None:
+        """A fault in a pass: the answers of all its rows end with the error."""
+        for row in batch.clear():
+            self._places.pop(row).job.fail(error)

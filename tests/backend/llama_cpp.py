@@ -1,0 +1,48 @@
+"""A real llama.cpp, if tests/install_llama_cpp.sh has installed one: what it reads and answers."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIBRARY = ROOT / ".llama_cpp" / "node_modules" / "node-llama-cpp" / "dist" / "index.js"
+needs_llama_cpp = pytest.mark.skipif(
+    not LIBRARY.is_file(), reason="no llama.cpp here: tests/install_llama_cpp.sh installs one"
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The ids of a text, the likeliest id behind each of them, and the answer after the last."""
+
+    tokens: list[int]
+    top: list[int]
+    answer: list[int]
+    text: str
+
+
+def read(file: Path, text: str, count: int = 1, adapter: Path | None = None) -> Reading:
+    """What llama.cpp makes of a text, with `count` generated tokens at most."""
+    request = {
+        "library": str(LIBRARY.resolve()),
+        "file": str(file),
+        "adapter": str(adapter) if adapter else None,
+        "text": text,
+        "count": count,
+    }
+    script = Path(__file__).with_name("llama_cpp.mjs")
+    environment = {key: value for key, value in os.environ.items() if key != "NODE_OPTIONS"}
+    result = subprocess.run(
+        ["node", str(script), json.dumps(request)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return Reading(**json.loads(result.stdout.splitlines()[-1]))

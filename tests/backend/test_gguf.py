@@ -1,0 +1,346 @@
+"""GGUF files: a real llama.cpp and transformers read and answer as the model that was exported."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gguf
+import pytest
+import torch
+import transformers
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+from backend.contract.arguments.arguments import parse, resolve
+from backend.contract.arguments.fields.serving import GGUF_TYPES
+from backend.contract.texts.problems import TuneboardError
+from backend.export import export
+from backend.export.gguf import weights
+from tests.backend import tokenizer_kinds
+from tests.backend.conftest import CHATML, make_tokenizer
+from tests.backend.llama_cpp import needs_llama_cpp, read
+from tests.backend.test_export import ADAPTERS, make_adapter
+
+TEXT = (
+    "<|im_start|>user\nWho are you? It's 2024,  and\t\tthe   capital of France is 12345.\n\n"
+    "今天天气很好。 été … I'LL don't x=[1, 2];\n    indented<|im_end|>\n<|im_start|>assistant\n"
+)
+NEAR = 0.05  # logits that llama.cpp, whose cache is in float16, may take for equal
+SIZES: dict[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 1024,
+    "initializer_range": 0.2,
+}
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 10000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 256,
+}
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 10000.0,
+    "short_factor": [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7],
+    "long_factor": [2.0, 2.1, 2.2, 2.3, 2.4, 2.5, 2.6, 2.7],
+    "original_max_position_embeddings": 512,
+}
+GEMMA = {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 24}
+# name: class, tokenizer, settings
+MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "llama": ("Llama", "chatml", {"tie_word_embeddings": True}),
+    "calm": ("Llama", "chatml", {"initializer_range": 0.05}),
+    "llama-untied": ("Llama", "chatml", {"attention_bias": True, "head_dim": 32}),
+    "llama3": ("Llama", "llama3", {"rope_parameters": LLAMA3_ROPE}),
+    "llama-linear": (
+        "Llama",
+        "chatml",
+        {"rope_parameters": {"rope_type": "linear", "rope_theta": 5e4, "factor": 2.0}},
+    ),
+    "smollm": ("Llama", "smollm", {}),
+    "mistral": ("Mistral", "llama2", {"sliding_window": None}),
+    "qwen2": ("Qwen2", "qwen", {"rope_parameters": YARN}),
+    "qwen3": ("Qwen3", "qwen", {"head_dim": 32}),
+    "phi3": ("Phi3", "llama2", {"sliding_window": None, "pad_token_id": 0}),
+    "phi3-long": ("Phi3", "llama2", {"rope_parameters": LONGROPE, "pad_token_id": 0}),
+    "gemma2": ("Gemma2", "gemma", GEMMA),
+    "gemma3": ("Gemma3Text", "gemma", {**GEMMA, "num_hidden_layers": 7}),
+}
+
+
+def tokenizer_of(kind: str) -> Any:
+    if kind == "chatml":
+        return make_tokenizer()
+    if kind in {"llama3", "smollm"}:
+        made = make_tokenizer()
+        content = json.loads(made.backend_tokenizer.to_str())
+        byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+        if kind == "smollm":
+            first = {"type": "Digits", "individual_digits": True}
+        else:
+            pattern = tokenizer_kinds.QWEN_SPLIT.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
+            assert pattern != tokenizer_kinds.QWEN_SPLIT
+            first = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"}
+            first |= {"invert": False}
+            content["model"]["ignore_merges"] = True
+        parts = [first, {**byte_level, "use_regex": kind == "smollm"}]
+        content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": parts}
+        made._tokenizer = type(made.backend_tokenizer).from_str(json.dumps(content))
+        return made
+    return tokenizer_kinds.make(kind, ["<|im_start|>", "<|im_end|>"], CHATML)
+
+
+@pytest.fixture(scope="session")
+def model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes the folder of a tiny random model, once for each name. Read only."""
+    folders: dict[str, Path] = {}
+
+    def make(name: str) -> Path:
+        if name not in folders:
+            family, kind, settings = MODELS[name]
+            tokenizer = tokenizer_of(kind)
+            folders[name] = tmp_path_factory.mktemp("gguf") / name
+            whole = SIZES | {
+                "vocab_size": len(tokenizer) + 3,
+                "tie_word_embeddings": "emma" in family,
+                "eos_token_id": tokenizer.eos_token_id,
+                "bos_token_id": None,
+            }
+            config = getattr(transformers, f"{family}Config")(**whole | settings)
+            torch.manual_seed(0)
+            kind_of = getattr(transformers, f"{family.removesuffix('Text')}ForCausalLM")
+            kind_of(config).save_pretrained(folders[name])
+            tokenizer.save_pretrained(folders[name])
+        return folders[name]
+
+    return make
+
+
+@pytest.fixture
+def run(tmp_path: Path, workspace: Path) -> Callable[..., Path]:
+    """Export a model as GGUF with these arguments; returns the file."""
+
+    def call(model: Path, kind: str = "f32", **options: Any) -> Path:
+        target = tmp_path / "out" / f"my-{kind}"
+        arguments = {
+            "model_name_or_path": model,
+            "export_dir": target,
+            "export_format": "gguf",
+            "gguf_type": kind,
+            **options,
+        }
+        values, problems = parse({key: str(each) for key, each in arguments.items()}, "export")
+        assert [problem for problem in problems if not problem.notice] == []
+        (tmp_path / "run").mkdir(exist_ok=True)
+        export.run(resolve(values), tmp_path / "run")
+        return target / f"my-{kind}-{kind.upper()}.gguf"
+
+    return call
+
+
+def logits(model: Any, ids: list[int]) -> torch.Tensor:
+    """[length, vocabulary], with the numbers of attention computed as usual."""
+    with torch.no_grad():
+        return model.eval()(torch.tensor([ids])).logits[0].float()
+
+
+def loss_of_choices(model: Any, ids: list[int], choices: list[int]) -> torch.Tensor:
+    """How far the logit of each choice is below the best behind each of the last ids."""
+    scores = logits(model, ids)[-len(choices) :]
+    return scores.max(-1).values - scores[range(len(choices)), choices]
+
+
+@needs_llama_cpp
+@pytest.mark.parametrize("name", MODELS)
+def test_llama_cpp_reads_and_answers_as_transformers(
+    run: Callable[..., Path], model_of: Callable[[str], Path], name: str
+) -> None:
+    folder = model_of(name)
+    reading = read(run(folder), TEXT, count=64)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert reading.tokens == tokenizer(TEXT)["input_ids"]
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    assert loss_of_choices(model, reading.tokens, reading.top).max() < NEAR
+    ids = [*reading.tokens, *reading.answer]
+    assert loss_of_choices(model, ids[:-1], reading.answer).max() < NEAR
+    assert len(reading.answer) > 30 or reading.answer[-1] == tokenizer.eos_token_id
+
+
+@needs_llama_cpp
+@pytest.mark.parametrize("kind", GGUF_TYPES)
+def test_llama_cpp_answers_with_each_number_format(
+    run: Callable[..., Path], model_of: Callable[[str], Path], kind: str
+) -> None:
+    """A q8_0 file of the starter model once answered otherwise in llama.cpp than in transformers.
+
+    llama.cpp rounds what it multiplies quantized weights with, too: to 8 bits, in blocks of 32
+    with a common scale. Where transformers does the same, both choose the same tokens, but for the
+    few whose rounding falls to the other side.
+    """
+    file = run(model_of("llama"), kind)
+    reading = read(file, TEXT)
+    model = load(file)
+    if kind.startswith("q"):
+        for module in model.modules():
+            if isinstance(module, torch.nn.Linear):
+                module.register_forward_pre_hook(lambda _, inputs: (round_blocks(inputs[0]),))
+    losses = loss_of_choices(model, reading.tokens, reading.top)
+    assert losses.mean() < NEAR / 5
+    assert kind.startswith("q") or losses.max() < NEAR
+
+
+def round_blocks(numbers: torch.Tensor) -> torch.Tensor:
+    """The numbers as llama.cpp rounds what it multiplies quantized weights with."""
+    blocks = numbers.reshape(-1, 32)
+    scale = (blocks.abs().amax(-1, keepdim=True) / 127).clamp_min(1e-20)
+    return ((blocks / scale).round() * scale.half().float()).reshape(numbers.shape)
+
+
+def load(file: Path) -> Any:
+    """The model as transformers reads it from GGUF."""
+    return AutoModelForCausalLM.from_pretrained(
+        file.parent,
+        gguf_file=file.name,
+        dtype=torch.float32,
+        quantization_config=GgufConfig(dequantize=True),
+    )
+
+
+# The largest error of a logit, in parts of their standard deviation.
+ERRORS = {
+    "f32": 1e-5,
+    "f16": 0.004,
+    "bf16": 0.04,
+    "q8_0": 0.12,
+    "q5_1": 0.7,
+    "q5_0": 0.7,
+    "q4_1": 1.0,
+    "q4_0": 1.0,
+}
+
+
+@pytest.mark.parametrize("kind", GGUF_TYPES)
+def test_transformers_reads_it_back(
+    run: Callable[..., Path], model_of: Callable[[str], Path], kind: str
+) -> None:
+    folder = model_of("calm")
+    ids = AutoTokenizer.from_pretrained(folder)(TEXT)["input_ids"]
+    wanted = logits(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), ids)
+    file = run(folder, kind)
+    error = (logits(load(file), ids) - wanted).abs().max() / wanted.std()
+    assert error < ERRORS[kind]
+    assert kind == "f32" or error > 0
+    reader = gguf.GGUFReader(file)
+    assert {each.tensor_type.name for each in reader.tensors if len(each.shape) == 1} == {"F32"}
+    embeddings = next(each for each in reader.tensors if each.name == "token_embd.weight")
+    coarse = kind.startswith(("q4", "q5"))
+    assert embeddings.tensor_type.name == ("Q8_0" if coarse else kind.upper())
+
+
+@pytest.mark.parametrize("kind", ["lora", "dora"])
+def test_adapters_are_merged(
+    run: Callable[..., Path], model_of: Callable[[str], Path], tmp_path: Path, kind: str
+) -> None:
+    folder = model_of("llama")
+    adapter = make_adapter(folder, tmp_path / kind, **ADAPTERS[kind])
+    ids = AutoTokenizer.from_pretrained(folder)(TEXT)["input_ids"]
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    wanted = logits(PeftModel.from_pretrained(base, adapter), ids)
+    file = run(folder, adapter_name_or_path=adapter)
+    assert (logits(load(file), ids) - wanted).abs().max() < 1e-3
+    assert sorted(path.name for path in file.parent.iterdir()) == sorted(
+        [file.name, "Modelfile", "README.md"]
+    )
+    assert (file.parent / "Modelfile").read_text().startswith(f"FROM ./{file.name}\n")
+    assert f"llama-server -m {file.name}" in (file.parent / "README.md").read_text()
+
+
+def test_blocks_of_rows_give_the_same_file(
+    run: Callable[..., Path],
+    model_of: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only a block of rows is in memory, also where heads are interleaved and adapters added."""
+    folder = model_of("llama")
+    adapter = make_adapter(folder, tmp_path / "lora")
+    whole = run(folder, "q8_0", adapter_name_or_path=adapter)
+    monkeypatch.setattr(weights, "BLOCK", 64 * 20)
+    target = tmp_path / "again" / "my-q8_0"
+    blocks = run(folder, "q8_0", adapter_name_or_path=adapter, export_dir=target)
+    assert (target / blocks.name).read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "code"),
+    [
+        ("llama", {"hidden_act": "gelu"}, "gguf_setting"),
+        ("llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}}, "gguf_setting"),
+        ("gemma2", {"query_pre_attn_scalar": 99}, "gguf_setting"),
+    ],
+)
+def test_what_llama_cpp_would_compute_otherwise_is_refused(
+    run: Callable[..., Path],
+    model_of: Callable[[str], Path],
+    tmp_path: Path,
+    name: str,
+    change: dict[str, Any],
+    code: str,
+) -> None:
+    copy = copy_of(model_of(name), tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(TuneboardError) as error:
+        run(copy)
+    assert error.value.problems[0].code == code
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_architecture_that_is_not_covered_is_refused_by_name(
+    run: Callable[..., Path], tmp_path: Path
+) -> None:
+    tokenizer = make_tokenizer()
+    config = transformers.OlmoConfig(**SIZES, vocab_size=len(tokenizer), pad_token_id=0)
+    transformers.OlmoForCausalLM(config).save_pretrained(tmp_path / "olmo")
+    tokenizer.save_pretrained(tmp_path / "olmo")
+    with pytest.raises(TuneboardError) as error:
+        run(tmp_path / "olmo")
+    assert error.value.problems[0].code == "gguf_architecture"
+    assert error.value.problems[0].params["architecture"] == "OlmoForCausalLM"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pattern_without_a_name_in_llama_cpp_is_refused(
+    run: Callable[..., Path], model_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    copy = copy_of(model_of("llama3"), tmp_path / "copy")
+    content = (copy / "tokenizer.json").read_text()
+    changed = content.replace("{1,3}", "{1,2}")
+    assert changed != content
+    (copy / "tokenizer.json").write_text(changed)
+    with pytest.raises(TuneboardError) as error:
+        run(copy)
+    assert error.value.problems[0].code == "gguf_tokenizer"
+
+
+def copy_of(folder: Path, copy: Path) -> Path:
+    """A copy whose small files may be changed."""
+    copy.mkdir()
+    for file in folder.iterdir():
+        if file.suffix == ".safetensors":
+            (copy / file.name).symlink_to(file)
+        else:
+            (copy / file.name).write_bytes(file.read_bytes())
+    return copy

@@ -1,0 +1,193 @@
+"""Answers of the starter model: predictions of an adapter, and streams of a server.
+
+Beside them, in the same call and in turns (A B A B), plain loops over transformers' `generate`. All
+are greedy. Compare the ratios: the times are those of a machine that may do other things, too.
+"""
+
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).parents[1]
+MODEL = ROOT / "saves" / "models" / "SmolLM2-135M-Instruct"
+TOPICS = ("rivers", "bread", "the moon", "chess", "trains", "bees", "paper", "salt")
+URL = "/v1/chat/completions"
+
+
+def question(number: int) -> list[dict[str, str]]:
+    """The number-th question; they are of several lengths."""
+    text = f"Write a long text about {TOPICS[number % len(TOPICS)]}, part {number}."
+    return [{"role": "user", "content": text + " Say it in plain words." * (number % 4)}]
+
+
+def prompt_of(tokenizer: Any, number: int) -> list[int]:
+    """The token ids of a question."""
+    ids: list[int] = tokenizer.apply_chat_template(
+        question(number), add_generation_prompt=True, return_dict=False
+    )
+    return ids
+
+
+def alternate(arms: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """The median of each arm over some rounds, in each of which all arms run in turn."""
+    results: dict[str, list[float]] = {name: [] for name in arms}
+    for _ in range(rounds):
+        for name, arm in arms.items():
+            results[name].append(arm())
+    return {name: statistics.median(each) for name, each in results.items()}
+
+
+def show(medians: dict[str, float], unit: str, against: str) -> None:
+    """Print medians and their ratios to one of them, then all as JSON."""
+    for name, value in medians.items():
+        print(f"{name:42}{value:10.2f} {unit}{value / medians[against]:8.2f}")
+    print(json.dumps({name: round(value, 3) for name, value in medians.items()}))
+
+
+def predict(*sizes: float) -> None:
+    """Tokens a second of predictions with an adapter: [rows, tokens of each, rounds]."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from backend.contract.arguments.arguments import parse, resolve
+    from backend.evaluation.evaluate import Predictor
+    from backend.model import adapters
+    from backend.running.report import Report
+
+    rows, tokens, rounds = numbers(sizes, 24, 64, 3)
+    tokenizer = AutoTokenizer.from_pretrained(MODEL)
+    prompts = [
+        SimpleNamespace(prompt_ids=prompt_of(tokenizer, number), label="x")
+        for number in range(rows)
+    ]
+    torch.manual_seed(0)
+    config = LoraConfig(r=8, target_modules="all-linear", task_type="CAUSAL_LM")
+
+    def tuned() -> Any:
+        return get_peft_model(AutoModelForCausalLM.from_pretrained(MODEL), config).eval()
+
+    apart, fused = tuned(), adapters.fuse(tuned())
+
+    def ours(model: Any, **options: Any) -> float:
+        given = {"model_name_or_path": str(MODEL), "max_new_tokens": tokens, **options}
+        values, _ = parse(given, "eval")
+        template = SimpleNamespace(stop_ids=())
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            predictor = Predictor(model, tokenizer, template, resolve(values))
+            predictor.run(prompts, Path(folder), Report(Path(folder)))
+            return rows / (time.perf_counter() - began)
+
+    def loop() -> float:
+        began = time.perf_counter()
+        for prompt in prompts:
+            ids = torch.tensor([prompt.prompt_ids])
+            apart.generate(ids, attention_mask=torch.ones_like(ids), **greedy(tokens))
+        return rows / (time.perf_counter() - began)
+
+    arms = {
+        "tuneboard, by default": lambda: ours(fused),
+        "two rows at once, adapter apart": lambda: ours(apart, per_device_eval_batch_size=2),
+        "plain loop over generate": loop,
+    }
+    show(alternate(arms, rounds), "rows/s", "plain loop over generate")
+
+
+def serve(*sizes: float) -> None:
+    """Tokens a second of 1, 4 and 8 streams at once, and their first tokens: [tokens, rounds]."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokens, rounds = numbers(sizes, 48, 3)
+    tokenizer = AutoTokenizer.from_pretrained(MODEL)
+    plain = AutoModelForCausalLM.from_pretrained(MODEL).eval()
+    firsts: dict[int, list[list[float]]] = {1: [], 4: [], 8: []}
+
+    def loop() -> float:
+        ids = torch.tensor([prompt_of(tokenizer, 0)])
+        began = time.perf_counter()
+        output = plain.generate(ids, attention_mask=torch.ones_like(ids), **greedy(tokens))
+        return (output.shape[1] - ids.shape[1]) / (time.perf_counter() - began)
+
+    def streams(address: str, count: int) -> float:
+        began = time.perf_counter()
+        with ThreadPoolExecutor(count) as pool:
+            answers = [*pool.map(lambda number: stream(address, number, tokens), range(count))]
+        firsts[count].append(sorted(first for first, _ in answers))
+        return sum(length for _, length in answers) / (time.perf_counter() - began)
+
+    with server() as address:
+        stream(address, 0, 2)
+        arms = {f"{n} at once": lambda n=n: streams(address, n) for n in firsts}
+        show(alternate({"plain generate": loop, **arms}, rounds), "tokens/s", "1 at once")
+    for count, each in firsts.items():
+        first, last = (statistics.median(row[place] for row in each) for place in (0, -1))
+        times = f"{first:.2f} to {last:.2f} s ({last / first:.2f})"
+        print(f"{count} at once: first tokens after {times}")
+
+
+def greedy(tokens: int) -> dict[str, Any]:
+    """Options of generate for the likeliest answer, which nothing but its length ends early."""
+    return {"max_new_tokens": tokens, "do_sample": False, "pad_token_id": 2}
+
+
+def numbers(sizes: Sequence[float], *defaults: int) -> list[int]:
+    """The sizes of the command line as whole numbers, with defaults for those that it lacks."""
+    return [*map(int, sizes), *defaults[len(sizes) :]]
+
+
+def stream(address: str, number: int, tokens: int) -> tuple[float, int]:
+    """Seconds to the first token of a streamed answer, and how many tokens it has in all."""
+    body = {"messages": question(number), "stream": True, "temperature": 0, "max_tokens": tokens}
+    options = {"stream_options": {"include_usage": True}}
+    began, first, count = time.perf_counter(), 0.0, 0
+    with httpx.stream("POST", address + URL, json={**body, **options}, timeout=600) as answer:
+        for line in answer.iter_lines():
+            if '"content": "' in line and '"content": ""' not in line:
+                first = first or time.perf_counter() - began
+            if line.startswith("data: {") and '"choices": []' in line:
+                count = json.loads(line[6:])["usage"]["completion_tokens"]
+    return first, count
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The address of a `tuneboard api` that has loaded the starter model."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = ["api", "--model_name_or_path", str(MODEL), "--port", str(port)]
+    with tempfile.TemporaryDirectory() as home:
+        env = {**os.environ, "TUNEBOARD_HOME": home, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "backend", *words]
+        with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, cwd=home) as process:
+            try:
+                address = f"http://127.0.0.1:{port}"
+                while not is_ready(address):
+                    if process.poll() is not None:
+                        raise SystemExit(f"the server ended with {process.returncode}")
+                    time.sleep(0.2)
+                yield address
+            finally:
+                process.terminate()
+
+
+def is_ready(address: str) -> bool:
+    try:
+        return bool(httpx.get(f"{address}/health").json()["status"] == "ready")
+    except httpx.TransportError:
+        return False
