@@ -31,7 +31,6 @@ from tests.backend.training import (
 
 BOUND = 0.02  # of a loss: how far bf16 may be from float32 at each step
 ROOT = Path(__file__).parents[2]
-STARTER = ROOT / "saves" / "models" / "SmolLM2-135M-Instruct"
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +269,7 @@ def test_the_estimate_counts_half_the_bytes(half_model: Path) -> None:
 
 
 @pytest.mark.starter
-def test_the_starter_model_learns_as_in_float32(workspace: Path) -> None:
+def test_the_starter_model_learns_as_in_float32(workspace: Path, starter: Path) -> None:
     """From whole answers: the loss of few tokens moves further, as one of its layers has numbers of
     which bf16 keeps two digits."""
     curves = []
@@ -279,6 +278,6 @@ def test_the_starter_model_learns_as_in_float32(workspace: Path) -> None:
     every = {"max_steps": 3, "logging_steps": 1, "save_strategy": "no", "learning_rate": 5e-5}
     for half in (False, True):
         options = {"bf16": half, "dataset": "general", **every}
-        folder = train_small(workspace, STARTER, f"run{half}", **options)
+        folder = train_small(workspace, starter, f"run{half}", **options)
         curves.append([row.loss for row in record(folder) if row.loss is not None])
     assert curves[1] == pytest.approx(curves[0], rel=BOUND)

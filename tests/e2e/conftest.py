@@ -88,18 +88,6 @@ class Server:
         self.process.wait(20)
 
 
-@pytest.fixture(scope="session")
-def starter() -> Path:
-    """The starter model's folder in the checkout, fetched when it is not there yet."""
-    folder = ROOT / "saves" / "models" / STARTER
-    if not (folder / "model.safetensors").is_file():
-        done = subprocess.run(
-            [sys.executable, "-m", "backend", "starter"], cwd=ROOT, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-    return folder
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path
