@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from numbers import Real
 from typing import Any, Protocol
 
-import httpx
 import torch
 from torch import Tensor
 
@@ -146,8 +145,11 @@ class ServerScorer:
         )
         try:
             response = http_requests.post(self.address, {"model": "model", "messages": texts})
-        except httpx.HTTPError as error:
-            raise self._request_error(error) from error
+        except http_requests.RequestError as error:
+            params = {"url": redact(self.address), "reason": str(error)}
+            raise TuneboardError(
+                Problem(code="reward_api_failed", field=REWARD_MODEL, params=params)
+            ) from error
         try:
             content = response.json()
         except ValueError:
@@ -158,11 +160,6 @@ class ServerScorer:
         if not all(isinstance(text_ids, Real) and math.isfinite(text_ids) for text_ids in scores):
             raise self._response_error(scores, len(texts))
         return torch.tensor(scores, dtype=torch.float32)
-
-    def _request_error(self, error: httpx.HTTPError) -> TuneboardError:
-        reason = http_requests.reason(error)
-        params = {"url": redact(self.address), "reason": reason}
-        return TuneboardError(Problem(code="reward_api_failed", field=REWARD_MODEL, params=params))
 
     def _response_error(self, content: Any, wanted: int) -> TuneboardError:
         url, reason = redact(self.address), repr(content)[:120]

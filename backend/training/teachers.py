@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
-
 from backend.contract.arguments.typed import Arguments
 from backend.contract.preflight.rewards import SERVER, TEACHER
 from backend.contract.system.addresses import redact
@@ -188,8 +186,8 @@ class TeacherServer:
         }
         try:
             response = http_requests.post(self.address, body, self.key)
-        except httpx.HTTPError as error:
-            raise self._problem("teacher_server_failed", http_requests.reason(error)) from error
+        except http_requests.RequestError as error:
+            raise self._problem("teacher_server_failed", str(error)) from error
         try:
             choices = sorted(response.json()["choices"], key=lambda choice: choice["index"])
             rows: list[dict[str, Any]] = [choice["logprobs"] for choice in choices]
