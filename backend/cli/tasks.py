@@ -42,10 +42,13 @@ def run_task(options: Namespace) -> int:
 
 def serve_task(options: Namespace) -> int:
     """chat, api: answer in this very process. Raises TuneboardError."""
-    _, values = parse_values(options.command, options.words)
-    serving = importlib.import_module("backend.serving.serve")
+    from backend.running.quick_imports import quick_imports
+
+    values = resolve(parse_values(options.command, options.words)[1])
+    with quick_imports(values):
+        serving = importlib.import_module("backend.serving.serve")
     run: Callable[[Arguments], int | None] = getattr(serving, SERVERS[options.command])
-    return run(resolve(values)) or 0
+    return run(values) or 0
 
 
 def parse_values(
@@ -65,11 +68,14 @@ def parse_values(
 def _work(task: str, words: list[str], folder: Path) -> int:
     """The child of a supervisor: its problems go to problem.json beside the log."""
     from backend.running.failures import run_worker
+    from backend.running.quick_imports import quick_imports
 
     def work() -> None:
         values = resolve(parse_values(task, words)[1])
         if values.use_cpu:
             os.environ |= CPU_ALONE
-        importlib.import_module(WORKERS[task]).run(values, folder)
+        with quick_imports(values):
+            worker = importlib.import_module(WORKERS[task])
+        worker.run(values, folder)
 
     return run_worker(work, folder)
