@@ -43,6 +43,7 @@ INVOKED = re.compile(
     re.DOTALL,
 )
 MISTRAL = re.compile(r"\s*([\w./:-]+)\s*(?:\[CALL_ID\]\s*(\w+)\s*)?(?:\[ARGS\])?\s*(?=\{)")
+FENCED_HEAD = re.compile(r"\s*(\S+)\s*\n```json\n")
 FENCED = re.compile(r"\s*(\S+)\s*\n```json\n(.*)\n```\s*", re.DOTALL)
 GEMMA = re.compile(r"\s*call:([\w./-]+)(?=\{)")
 
@@ -75,15 +76,16 @@ class Form:
 def json_calls(text: str, _: Tools) -> list[Call]:
     """Read objects with name and arguments, one after the other or in a list."""
     calls: list[Call] = []
-    at = _skip_gap(text, 0)
+    at = skip_gap(text, 0)
     while at < len(text):
         value, at = scan_json(text, at)
-        calls += map(_json_call, value if isinstance(value, list) else [value])
-        at = _skip_gap(text, at)
+        calls += map(json_call, value if isinstance(value, list) else [value])
+        at = skip_gap(text, at)
     return calls
 
 
-def _json_call(value: Any) -> Call:
+def json_call(value: Any) -> Call:
+    """The call that a JSON object is. Raises NoCallError for any other value."""
     if isinstance(value, dict) and isinstance(value.get("function"), dict):
         value = {"id": value.get("id"), **value["function"]}
     name = first_key(value, NAME_KEYS) if isinstance(value, dict) else None
@@ -110,7 +112,8 @@ def call_arguments(value: Any) -> Json:
     return value
 
 
-def _skip_gap(text: str, at: int) -> int:
+def skip_gap(text: str, at: int) -> int:
+    """The place behind what stands between calls."""
     gap = GAP.match(text, at)
     return gap.end() if gap else at
 
@@ -135,13 +138,13 @@ def function_calls(text: str, tools: Tools) -> list[Call]:
             calls.append(Call(name, call_arguments(body)))
             continue
         pairs = [
-            (each[1].strip(), _strip_line_breaks(each[2])) for each in _match_all(PARAMETER, body)
+            (each[1].strip(), strip_line_breaks(each[2])) for each in _match_all(PARAMETER, body)
         ]
         calls.append(Call(name, {k: convert(v, tools.types(name, k)) for k, v in pairs}))
     return calls
 
 
-def _strip_line_breaks(value: str) -> str:
+def strip_line_breaks(value: str) -> str:
     """A value without the line breaks that Qwen writes around it (Seed writes none)."""
     if len(value) > 1 and value[0] == value[-1] == "\n":
         return value[1:-1]
@@ -189,7 +192,7 @@ def python_calls(text: str, tools: Tools, *, raw: bool = False) -> list[Call]:
     if listed and not text.endswith("]"):
         raise NoCallError("no list")
     calls: list[Call] = []
-    while (at := _skip_gap(text, at)) < end:
+    while (at := skip_gap(text, at)) < end:
         name, arguments, at = scan_python_call(text, at, tools, raw=raw)
         calls.append(Call(name.removesuffix(".call"), arguments))
     return calls
@@ -223,7 +226,7 @@ def named_json_calls(text: str, _: Tools) -> list[Call]:
     while match := MISTRAL.match(text, at):
         value, at = scan_json(text, match.end())
         calls.append(Call(match[1], call_arguments(value), match[2]))
-        at = _skip_gap(text, at)
+        at = skip_gap(text, at)
     if text[at:].strip():
         raise NoCallError("something else behind the call")
     return calls

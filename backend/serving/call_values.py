@@ -39,7 +39,8 @@ def _finite(number: str) -> float:
     return value
 
 
-JSON = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
+# not strict: models write line breaks into strings
+JSON = json.JSONDecoder(parse_float=_finite, parse_constant=_finite, strict=False)
 
 
 class NoCallError(ValueError):

@@ -1,6 +1,6 @@
 """Find tool calls in the text of an answer, in all forms of call_forms; the rest stays text."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from backend.serving.call_forms import (
@@ -12,8 +12,10 @@ from backend.serving.call_forms import (
     shared_mark_calls,
     to_openai,
 )
+from backend.serving.call_stream import CallStream
 from backend.serving.call_values import Json, Tools
 from backend.serving.decoding import possible_start
+from backend.serving.live_calls import PEEKS, LiveCall, certain_calls, peek_bare
 
 MAX_ENDS = 16  # closing marks that are tried, as one may be inside an argument's text
 MAX_FAILED = 32  # marks without a call, after which the rest of the answer is text
@@ -23,18 +25,24 @@ FENCE = "```"
 class Calls:
     """Reads the answer to a request with these tools, piece by piece.
 
-    `add` gives text that may be shown at once; `end` gives the held-back text, and the calls in
-    OpenAI's format. Only tools of the request can be called; a call in a code block is an example
-    and stays text. Without tools everything is shown at once.
+    `add` gives text that may be shown at once; `end` gives the held-back text. `stream` has the
+    calls, as far as they have come. Only tools of the request can be called; a call in a code block
+    is an example and stays text. Without tools everything is shown at once.
     """
 
     def __init__(self, tools: Sequence[Json] | None, forms: Sequence[Form] = FORMS) -> None:
+        self.stream = CallStream()
         self._tools = Tools(tools)
         self._forms = forms
         self._marks = (*(form.opens for form in forms), FENCE)
         self._held = ""
         self._begun = False  # some text was shown: from here on only a mark begins a call
-        self._marked = False
+        self._form: Form | None = None  # of the calls whose mark has been read
+        self._at = 0  # the place behind that mark
+        self._first = 0  # the number of the first of these calls
+        self._closings = 0  # closing marks that have been tried
+        self._told = 0  # the held text up to here is in what was told of calls
+        self._is_behind = False  # a call has come since the last text
         self._fences = 0
 
     def add(self, piece: str) -> str:
@@ -42,35 +50,94 @@ class Calls:
         if not self._tools:
             return piece
         self._held += piece
-        if self._marked or (not self._begun and self._may_be_bare()):
+        if not self._begun and not self._first and self._form is None and self._may_be_bare():
+            self._peek(peek_bare(self._held, self._tools))
             return ""
-        start = _find_mark(self._held, 0, self._fences, self._forms)
-        self._marked = start is not None
-        until = start[0] if start else len(self._held) - possible_start(self._held, self._marks)
-        until = len(
-            self._held[:until].rstrip()
-        )  # blanks before a call do not belong to the content
-        shown, self._held = self._held[:until], self._held[until:]
-        self._fences += shown.count(FENCE)
-        self._begun = self._begun or bool(shown)
-        return shown
+        shown = ""
+        while True:
+            if self._form is None:
+                shown += self._read_text()
+            if self._form is None or not self._read_calls():
+                return shown
 
-    def end(self, *, cut: bool = False) -> tuple[str, list[Json]]:
-        """The rest of the text, and the calls of the answer.
+    def end(self, *, cut: bool = False) -> str:
+        """The rest of the text, at the end of the answer.
 
-        `cut`: the answer is not complete, so a call needs its closing mark.
+        `cut`: the answer is not complete, so a call needs its closing mark. A call that has been
+        told in part is closed; what comes behind that part is text, if the answer is not cut.
         """
-        texts: list[str] = []
-        calls = [] if self._begun else _unmarked_calls(self._held, self._tools)
-        if not calls:
-            texts, calls = self._marked_calls(cut)
-        if not calls:
-            return self._held, []
-        rest = "\n".join(text.strip() for text in texts if text.strip())
-        return ("\n" + rest if rest and self._begun else rest), [to_openai(call) for call in calls]
+        region = self._last_region(cut)
+        if region is not None:
+            self.stream.settle(self._first, region[0])
+            self._leave(region[1])
+        elif len(self.stream.calls) > self._first:
+            self.stream.close()
+            self._leave(len(self._held) if cut else self._told)
+        texts, calls = self._marked_calls(cut)
+        self.stream.settle(len(self.stream.calls), calls)
+        if not self.stream.calls:
+            return self._held
+        head = "" if self._is_behind else texts.pop(0).rstrip()
+        inner = [each for each in region[0] if isinstance(each, str)] if region else []
+        rest = "\n".join(text.strip() for text in (*inner, *texts) if text.strip())
+        return head + ("\n" + rest if rest and (head or self._begun) else rest)
+
+    def _last_region(self, cut: bool) -> tuple[Sequence[Call | str], int] | None:
+        """The calls that the held text ends with, and the place behind, or None for no call."""
+        if self._form is not None:
+            return self._read_region(self._at, self._form, cut)
+        is_bare = not self._begun and not self._first
+        calls = _unmarked_calls(self._held, self._tools) if is_bare else []
+        return (calls, len(self._held)) if calls else None
+
+    def _read_text(self) -> str:
+        """Take the held text up to a mark. Blanks before a call do not belong to the content."""
+        start = _find_mark(self._held, 0, self._fences, self._forms)
+        until = start[0] if start else len(self._held) - possible_start(self._held, self._marks)
+        text = self._held[:until].rstrip()
+        self._held = self._held[len(text) :]
+        self._fences += text.count(FENCE)
+        if start:
+            place, self._form = start
+            self._at = place - len(text) + len(self._form.opens)
+        if text and self._is_behind:
+            text = "\n" * self._begun + text.lstrip()
+            self._is_behind = False
+        self._begun = self._begun or bool(text)
+        return text
+
+    def _read_calls(self) -> bool:
+        """Read calls behind their mark; returns whether their closing mark has come."""
+        assert self._form is not None
+        peek = PEEKS.get(self._form.opens)
+        if peek:
+            self._peek(peek(self._held[self._at :], self._tools))
+        closings = self._held.count(self._form.closes, self._at) if self._form.closes else 0
+        if closings == self._closings:
+            return False
+        self._closings = closings
+        region = self._read_region(self._at, self._form, cut=True)
+        if region is None:
+            return False
+        self.stream.settle(self._first, region[0])
+        self._leave(region[1])
+        return True
+
+    def _peek(self, lives: Iterable[LiveCall]) -> None:
+        if self.stream.tell(self._first, certain_calls(lives, self._tools)):
+            self._told = len(self._held)
+
+    def _leave(self, behind: int) -> None:
+        """Go on with the text behind calls."""
+        self._held, self._form = self._held[behind:], None
+        self._first = len(self.stream.calls)
+        self._closings = self._told = 0
+        self._is_behind = True
 
     def _may_be_bare(self) -> bool:
         text = self._held.lstrip()
+        if any(text.startswith(form.opens) for form in self._forms):
+            return False
         return (
             not text
             or text[0] in "{["

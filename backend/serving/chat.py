@@ -45,20 +45,21 @@ class Choice:
         self._reader = reader
         self._logprobs: list[Logprob] | None = [] if body.logprobs else None
         self._end: Answer | None = None
-        self._calls: list[dict[str, Any]] = []
 
     def add(self, shown: Shown | Answer) -> Piece:
-        """Take an event; returns the text that is certain now."""
+        """Take an event; returns what is certain now."""
         if isinstance(shown, list):
             if self._logprobs is not None:
                 self._logprobs += shown
             return Piece()
         if isinstance(shown, Answer):
             self._end = shown
-            piece, calls = self._reader.end(cut=shown.finish != "stop")
-            self._calls = calls[: self._most_calls]
+            piece = self._reader.end(cut=shown.finish != "stop")
         else:
             piece = self._reader.add(shown)
+        if self._most_calls is not None:
+            calls = tuple(each for each in piece.calls if each["index"] < self._most_calls)
+            piece = piece._replace(calls=calls)
         self.pieces.append(piece)
         return piece
 
@@ -77,13 +78,14 @@ class Choice:
 
     @property
     def calls(self) -> list[dict[str, Any]]:
-        """The tool calls of the answer, which has ended."""
-        return self._calls
+        """The tool calls of the answer, as far as they have come."""
+        return self._reader.stream.calls[: self._most_calls]
 
     @property
     def finish(self) -> str:
-        """Why the answer has ended."""
-        return "tool_calls" if self._calls and self.end.finish == "stop" else self.end.finish
+        """Why the answer has ended: with calls only where all of them are whole."""
+        called = self.calls and self.end.finish == "stop" and self._reader.stream.is_whole
+        return "tool_calls" if called else self.end.finish
 
 
 async def answer(request: Request, service: Service, standard: Sampling) -> Response:
@@ -148,18 +150,17 @@ def _deltas(piece: Piece) -> Iterator[dict[str, Any]]:
         yield {"reasoning_content": piece.reasoning}
     if piece.content:
         yield {"content": piece.content}
+    for call in piece.calls:
+        yield {"tool_calls": [call]}
 
 
 def _chunks(shapes: Shapes, choice: Choice, event: Shown | Answer) -> Iterator[dict[str, Any]]:
-    """Yield the chunks that an event of a choice becomes: text that is certain now, and at the end
-    the calls and the finish reason."""
+    """Yield the chunks that an event of a choice becomes: what is certain now, and at the end the
+    finish reason."""
     for delta in _deltas(choice.add(event)):
         yield shapes.delta(choice.index, delta, logprobs=choice.take_logprobs())
     if not isinstance(event, Answer):
         return
-    if choice.calls:
-        numbered = [{"index": number, **call} for number, call in enumerate(choice.calls)]
-        yield shapes.delta(choice.index, {"tool_calls": numbered})
     yield shapes.delta(choice.index, {}, choice.finish, logprobs=choice.take_logprobs() or None)
 
 

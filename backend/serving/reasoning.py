@@ -18,11 +18,12 @@ from backend.serving.call_forms import (
     call_arguments,
     forms_of,
     invoke_calls,
-    to_openai,
 )
+from backend.serving.call_stream import CallStream
 from backend.serving.call_values import Json, Tools
 from backend.serving.calls import Calls, read_known_calls
 from backend.serving.decoding import possible_start
+from backend.serving.live_calls import certain_calls, peek_arguments
 
 THOUGHTS = (
     ("<think>", "</think>"),
@@ -41,20 +42,24 @@ CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 
 
 class Piece(NamedTuple):
-    """Text that may be shown at once: of the thought, and of the answer."""
+    """What may be shown at once: text of the thought, text of the answer, and of its calls what is
+    new, as OpenAI's deltas."""
 
     reasoning: str = ""
     content: str = ""
+    calls: tuple[Json, ...] = ()
 
 
 class Reader(Protocol):
-    """Reads one answer, piece by piece."""
+    """Reads one answer, piece by piece; `stream` has its calls."""
+
+    stream: CallStream
 
     def add(self, text: str) -> Piece:
-        """Take a piece; returns the text that is certain now."""
+        """Take a piece; returns what is certain now."""
 
-    def end(self, *, cut: bool = False) -> tuple[Piece, list[Json]]:
-        """The held-back text, and the tool calls in OpenAI's format.
+    def end(self, *, cut: bool = False) -> Piece:
+        """What was held back.
 
         `cut`: the answer is not complete (max_tokens, or the client has disconnected).
         """
@@ -98,6 +103,7 @@ class MarkReader:
 
     def __init__(self, tools: Sequence[Json] | None, style: Style) -> None:
         self._calls = Calls(tools, style.forms)
+        self.stream = self._calls.stream
         self._opens, self._closes = style.thought or ("", "")
         self._step = self._before if style.thought else self._answer
         self._held = ""
@@ -106,15 +112,14 @@ class MarkReader:
     def add(self, text: str) -> Piece:
         """Take a piece; blanks around the thought belong to neither part."""
         self._held += text
-        return self._step()
+        return self._step()._replace(calls=self.stream.take())
 
-    def end(self, *, cut: bool = False) -> tuple[Piece, list[Json]]:
-        """The held-back text, and the calls. A thought may be without its closing mark."""
+    def end(self, *, cut: bool = False) -> Piece:
+        """What was held back. A thought may be without its closing mark."""
         if self._step == self._inside:
-            return Piece(reasoning=self._held.rstrip()), []
-        content = self._calls.add(self._held)
-        rest, calls = self._calls.end(cut=cut)
-        return Piece(content=content + rest), calls
+            return Piece(reasoning=self._held.rstrip())
+        content = self._calls.add(self._held) + self._calls.end(cut=cut)
+        return Piece(content=content, calls=self.stream.take())
 
     def _before(self) -> Piece:
         text = self._held.lstrip()
@@ -158,8 +163,10 @@ class HeaderReader:
     """
 
     def __init__(self, tools: Sequence[Json] | None) -> None:
+        self.stream = CallStream()
         self._tools = Tools(tools)
-        self._calls: list[Call] = []
+        self._first = 0  # the number of the present message's first call
+        self._told = 0  # of its body, what is in what was told of its call
         self._held = ""
         self._header: str | None = None  # of the message whose body is read; None between messages
         self._kind = ""
@@ -168,22 +175,21 @@ class HeaderReader:
         self._shown: dict[str, bool] = {}
 
     def add(self, text: str) -> Piece:
-        """Take a piece; a call is held back until its end."""
+        """Take a piece; of a call, what is certain."""
         self._held += text
         pieces = []
         while (piece := self._next()) is not None:
             pieces.append(piece)
-        return _join(pieces)
+        return _join(pieces)._replace(calls=self.stream.take())
 
-    def end(self, *, cut: bool = False) -> tuple[Piece, list[Json]]:
-        """The rest of the last message, and the calls, of which incomplete ones are text."""
-        del cut
+    def end(self, *, cut: bool = False) -> Piece:
+        """The rest of the last message, with a call that is not whole: as text, or closed where
+        something of it was told."""
         if self._header is None and self._any:
-            return Piece(), [to_openai(call) for call in self._calls]
+            return Piece()
         if self._header is None:
             self._begin("")
-        piece = self._finish(self._held)
-        return piece, [to_openai(call) for call in self._calls]
+        return self._finish(self._held, cut)._replace(calls=self.stream.take())
 
     def _next(self) -> Piece | None:
         """Make one step through the held text; None where more text is needed."""
@@ -197,6 +203,7 @@ class HeaderReader:
                 self._held = self._held[len(mark) :]
             return self._finish(body)
         if self._kind == "call":
+            self._peek()
             return None
         until = len(self._held) - possible_start(self._held, ENDS)
         text, self._held = self._held[:until], self._held[until:]
@@ -226,6 +233,7 @@ class HeaderReader:
         else:
             self._kind = "content"
         self._gap = "\n" if self._shown.get(self._kind) else ""
+        self._first, self._told = len(self.stream.calls), 0
 
     def _show(self, text: str) -> Piece:
         """Text of the present message; a further message of the same kind begins on a new line."""
@@ -233,18 +241,29 @@ class HeaderReader:
         self._shown[self._kind] = self._shown.get(self._kind, False) or bool(text)
         return Piece(reasoning=text) if self._kind == "reasoning" else Piece(content=text)
 
-    def _finish(self, body: str) -> Piece:
-        header, self._header = self._header or "", None
+    def _peek(self) -> None:
+        """Tell what has come of a call."""
+        lives = peek_arguments(self._name(), self._held)
+        if self.stream.tell(self._first, certain_calls(lives, self._tools)):
+            self._told = len(self._held)
+
+    def _name(self) -> str:
+        recipient = RECIPIENT.search(self._header or "")
+        return recipient[1].removeprefix("functions.") if recipient else ""
+
+    def _finish(self, body: str, cut: bool = False) -> Piece:
+        header, name, self._header = self._header or "", self._name(), None
         if self._kind != "call":
             return self._show(body)
-        recipient = RECIPIENT.search(header)
-        name = recipient[1].removeprefix("functions.") if recipient else ""
         calls = read_known_calls(lambda: _read_call(name, body, self._tools), self._tools)
-        if calls is None:
-            self._kind = "content"
+        if calls is not None:
+            self.stream.settle(self._first, calls)
+            return Piece()
+        self._kind = "content"
+        if len(self.stream.calls) == self._first:
             return self._show(f"{header}{BODY}{body}")
-        self._calls += [call for call in calls if isinstance(call, Call)]
-        return Piece()
+        self.stream.close()
+        return Piece() if cut else self._show(body[self._told :])
 
 
 def _read_call(name: str, body: str, tools: Tools) -> Sequence[Call | str]:

@@ -98,13 +98,13 @@ class Output:
             yield from self._write("reasoning", piece.reasoning)
         if piece.content:
             yield from self._write("message", piece.content)
+        for delta in piece.calls:
+            yield from self._write_call(delta)
         if isinstance(event, Answer):
             self._end = event
-            if not self._items and not self._choice.calls:
+            if not self._items:
                 yield from self._open("message")
             yield from self._close()
-            for call in self._choice.calls:
-                yield from self._call(call)
 
     def response(self) -> Json:
         """The response as far as it has come."""
@@ -148,7 +148,8 @@ class Output:
             yield from self._open(kind)
         part = self._items[-1]["content"][0]
         part["text"] += text
-        event = {"type": f"response.{part['type']}.delta", **self._place(), "delta": text}
+        event = {"type": f"response.{part['type']}.delta", **self._place(content_index=0)}
+        event["delta"] = text
         if kind == "message":
             event["logprobs"] = self._logprobs()
             part["logprobs"] += event["logprobs"]
@@ -166,48 +167,55 @@ class Output:
         self._items.append({**item, "content": [part]})
         self._is_open = True
         yield self._item_event("added", {**item, "content": []})
-        yield {"type": "response.content_part.added", **self._place(), "part": dict(part)}
+        place = self._place(content_index=0)
+        yield {"type": "response.content_part.added", **place, "part": dict(part)}
 
     def _close(self) -> Named:
         if not self._is_open:
             return
         self._is_open = False
         item = self._items[-1]
-        part = item["content"][0]
-        more = {"logprobs": part["logprobs"]} if "logprobs" in part else {}
-        done = {"type": f"response.{part['type']}.done", **self._place()}
-        yield {**done, "text": part["text"], **more}
-        yield {"type": "response.content_part.done", **self._place(), "part": part}
+        if item["type"] == "function_call":
+            done = {"type": "response.function_call_arguments.done", **self._place()}
+            yield {**done, "name": item["name"], "arguments": item["arguments"]}
+        else:
+            part = item["content"][0]
+            more = {"logprobs": part["logprobs"]} if "logprobs" in part else {}
+            done = {"type": f"response.{part['type']}.done", **self._place(content_index=0)}
+            yield {**done, "text": part["text"], **more}
+            place = self._place(content_index=0)
+            yield {"type": "response.content_part.done", **place, "part": part}
         cut = self._end is not None and self._end.finish != "stop"
         item["status"] = "incomplete" if cut else "completed"
         yield self._item_event("done", item)
 
-    def _call(self, call: Json) -> Named:
-        function = call["function"]
-        item = {
-            "id": f"fc_{uuid.uuid4().hex}",
-            "type": "function_call",
-            "call_id": call["id"],
-            "name": function["name"],
-            "arguments": function["arguments"],
-            "status": "completed",
-        }
-        self._items.append(item)
-        yield self._item_event("added", {**item, "arguments": "", "status": "in_progress"})
-        place = {"item_id": item["id"], "output_index": len(self._items) - 1}
-        arguments = {"type": "response.function_call_arguments.delta", **place}
-        yield {**arguments, "delta": item["arguments"]}
-        done = {"type": "response.function_call_arguments.done", **place, "name": item["name"]}
-        yield {**done, "arguments": item["arguments"]}
-        yield self._item_event("done", item)
+    def _write_call(self, delta: Json) -> Named:
+        """A call is an item of its own; its arguments come in pieces."""
+        function = delta["function"]
+        if "id" in delta:
+            yield from self._close()
+            item = {
+                "id": f"fc_{uuid.uuid4().hex}",
+                "type": "function_call",
+                "call_id": delta["id"],
+                "name": function["name"],
+                "arguments": "",
+                "status": "in_progress",
+            }
+            self._items.append(item)
+            self._is_open = True
+            yield self._item_event("added", dict(item))
+        if function["arguments"]:
+            self._items[-1]["arguments"] += function["arguments"]
+            event = {"type": "response.function_call_arguments.delta", **self._place()}
+            yield {**event, "delta": function["arguments"]}
 
     def _item_event(self, what: str, item: Json) -> Json:
         index = len(self._items) - 1
         return {"type": f"response.output_item.{what}", "output_index": index, "item": item}
 
-    def _place(self) -> Json:
-        index = len(self._items) - 1
-        return {"item_id": self._items[-1]["id"], "output_index": index, "content_index": 0}
+    def _place(self, **more: int) -> Json:
+        return {"item_id": self._items[-1]["id"], "output_index": len(self._items) - 1, **more}
 
     def _logprobs(self) -> list[Any]:
         shown = chat_logprobs(self._choice.take_logprobs())

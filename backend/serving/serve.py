@@ -138,7 +138,7 @@ def _answer(engine: "Engine", messages: list[Message], sampling: Sampling) -> Me
         )
     except KeyboardInterrupt:
         stopped = f" [{t('chat.stopped')}]"
-    show(reader.end()[0])
+    show(reader.end())
     _print(stopped)
     return assistant(pieces, [])
 

@@ -163,7 +163,8 @@ def test_bare_calls_are_read_back(jinja: str) -> None:
         assert writing.accepts(must, text)
         reader = Calls(TOOLS)
         assert reader.add(text) == ""
-        assert len(reader.end()[1]) == count
+        reader.end()
+        assert len(reader.stream.calls) == count
     assert not writing.accepts(must, BAD.replace("arguments", key))
     one = writing.grammar(names=NAMES, must_call=True, one_call=True)
     assert not writing.accepts(one, f"[{call}, {call}]")
@@ -182,7 +183,8 @@ def test_calls_with_headers_are_read_back() -> None:
     assert not writing.accepts(must, call.replace("city", "town"))
     reader = HeaderReader(TOOLS)
     reader.add(call)
-    (read,) = reader.end()[1]
+    reader.end()
+    (read,) = reader.stream.calls
     assert json.loads(read["function"]["arguments"]) == {"city": "Paris"}
     text = writing.grammar(schema=MAP)
     assert writing.accepts(text, '<|channel|>final<|message|>{"a": 1}')

@@ -82,9 +82,17 @@ def test_a_call_in_a_stream(client: TestClient) -> None:
     deltas = [event["choices"][0]["delta"] for event in events]
     assert deltas[0] == {"role": "assistant", "content": ""}
     assert "".join(delta.get("content") or "" for delta in deltas) == "I look."
-    (calls,) = [delta["tool_calls"] for delta in deltas if "tool_calls" in delta]
-    assert calls[0]["index"] == 0
-    assert calls[0]["function"]["name"] == "weather"
+    (begin, *rest) = [call for delta in deltas for call in delta.get("tool_calls", [])]
+    assert begin == {
+        "index": 0,
+        "id": begin["id"],
+        "type": "function",
+        "function": {"name": "weather", "arguments": ""},
+    }
+    assert all(set(call) == {"index", "function"} for call in rest)
+    arguments = [call["function"]["arguments"] for call in rest]
+    assert len(arguments) > 2
+    assert "".join(arguments) == '{"city": "Paris"}'
     assert [e["choices"][0]["finish_reason"] for e in events][-1] == "tool_calls"
     assert lines[-2] == "data: [DONE]"
 
@@ -97,10 +105,12 @@ def test_without_tools_it_is_text(client: TestClient, speaker: Speaker, more: An
     assert not speaker.asked[0].tools
 
 
-def test_a_call_that_was_cut_is_no_call(client: TestClient, speaker: Speaker) -> None:
-    speaker.words, speaker.finish = CALL[:-30], "length"
+def test_a_call_that_was_cut_before_its_arguments_is_text(
+    client: TestClient, speaker: Speaker
+) -> None:
+    speaker.words, speaker.finish = CALL[:-35], "length"
     result = choice(client, tools=TOOLS)
-    assert result["message"]["content"] == CALL[:-30]
+    assert result["message"]["content"] == CALL[:-35]
     assert result["finish_reason"] == "length"
 
 

@@ -180,9 +180,8 @@ def read(style: Style, pieces: Iterator[str] | list[str]) -> tuple[str, str, Any
     """Thought, content and calls of an answer in pieces."""
     reader = style.reader(TOOLS)
     shown = [reader.add(piece) for piece in pieces]
-    rest, calls = reader.end()
-    shown.append(rest)
-    functions = [call["function"] for call in calls]
+    shown.append(reader.end())
+    functions = [call["function"] for call in reader.stream.calls]
     return (
         "".join(piece.reasoning for piece in shown),
         "".join(piece.content for piece in shown),

@@ -13,9 +13,15 @@ from backend.contract.texts.problems import UsageError
 CALL = {"function": {"name": "weather", "arguments": '{"city": "巴黎"}'}}
 
 
+def shown_calls(*calls: dict[str, Any]) -> str:
+    """The text of calls that come one after the other, whole."""
+    text = chat_turns.CallText()
+    return text.add({"tool_calls": calls}) + text.close()
+
+
 def test_a_call_goes_out_as_it_came_in() -> None:
     """The page shows it as text; the next request has it as a call again."""
-    shown = "I look.\n" + chat_turns.format_calls([CALL, CALL])
+    shown = "I look.\n" + shown_calls(CALL, CALL)
     history = [
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": shown},
@@ -105,7 +111,21 @@ def test_calls_in_a_stream_are_shown() -> None:
     ]
     lines = [f"data: {json.dumps({'choices': [{'delta': delta}]})}" for delta in deltas]
     pieces = list(chat_client._pieces(deltas_of(iter([*lines, "", "data: [DONE]"]))))
-    assert pieces == ["I look.", chat_turns.format_calls([CALL])]
+    assert "".join(pieces) == "I look." + shown_calls(CALL)
+
+
+def test_a_call_in_pieces_is_the_call() -> None:
+    """vLLM and SGLang sent pieces of arguments, which the page took for whole calls and failed."""
+    text = chat_turns.CallText()
+    pieces = [
+        {"content": "I look.", "tool_calls": [{"index": 0, "id": "a", "function": {"name": "f"}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '{"a": '}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": "1}"}}]},
+        {"content": "Done."},
+    ]
+    call = {"function": {"name": "f", "arguments": '{"a": 1}'}}
+    assert "".join(map(text.add, pieces)) == f"I look.{shown_calls(call)}Done."
+    assert text.close() == ""
 
 
 def test_a_thought_is_shown_apart_and_goes_out_as_one() -> None:

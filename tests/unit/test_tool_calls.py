@@ -1,14 +1,26 @@
 """Tool calls are found in an answer's text, whole or in pieces; anything else stays text."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from backend.serving.call_forms import FORMS
 from backend.serving.call_values import convert
 from backend.serving.calls import Calls
 
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
 TOOLS: list[dict[str, Any]] = [
     {
         "type": "function",
@@ -186,13 +198,11 @@ TEXTS = [
     '{"name": "weather", "arguments": [1]}',
     '{"name": "weather", "arguments": {"city": NaN}}',
     '{"name": "weather", "arguments": {"days": 1e999}}',
-    f"{PARIS} is how I would call it",
     f"An example:\n```xml\n<tool_call>{PARIS}</tool_call>\n```\n",
     "[1, 2, 3]",
     "[weather('Paris')]",
     '[weather(city="Paris")',
     "[TOOL_CALLS] oh",
-    '[TOOL_CALLS]weather[ARGS]{"city": "Par',
     "a < b and <tool",
     "Use functools.lru_cache here.",
     '<?xml version=\'1.0\'?>\n<invoke name="weather"><parameter name="city">x</parameter></invoke>',
@@ -206,13 +216,20 @@ TEXTS = [
 ]
 
 
+def calls_of(calls: Calls) -> list[dict[str, Any]]:
+    """The calls of an answer that has come to its end."""
+    calls.end()
+    return calls.stream.calls
+
+
 def read_answer(
     pieces: list[str], tools: list[dict[str, Any]] | None = TOOLS
 ) -> tuple[str, list[tuple[str, dict[str, Any]]]]:
     """The shown text and the calls of an answer that comes in these pieces."""
     calls = Calls(tools)
     shown = "".join(calls.add(piece) for piece in pieces)
-    rest, calls_found = calls.end()
+    rest = calls.end()
+    calls_found = calls.stream.calls
     for call in calls_found:
         assert set(call) == {"id", "type", "function"}
         assert call["type"] == "function"
@@ -239,17 +256,158 @@ def test_a_call_that_was_cut_needs_its_closing_mark() -> None:
     cut = [
         "<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>Paris</arg_value>\n",
         "<tool_call>get_time",
-        f"<tool_call>{PARIS}",
         '<minimax:tool_call>\n<invoke name="get_time">\n</invoke>\n',
     ]
     for text in cut:
         calls = Calls(TOOLS)
         assert calls.add(text) == ""
-        assert calls.end(cut=True) == (text, [])
+        assert calls.end(cut=True) == text
+        assert calls.stream.calls == []
     calls = Calls(TOOLS)
     calls.add(f"<tool_call>{PARIS}</tool_call>\n<tool_call>weath")
-    rest, (call,) = calls.end(cut=True)
-    assert (rest, call["function"]["name"]) == ("<tool_call>weath", "weather")
+    assert calls.end(cut=True) == "<tool_call>weath"
+    (call,) = calls.stream.calls
+    assert call["function"]["name"] == "weather"
+
+
+# (text that breaks off or goes on as no call does, the arguments of its call, the content)
+BROKEN = [
+    ('[TOOL_CALLS]weather[ARGS]{"city": "Par', {"city": "Par"}, ""),
+    (f"{PARIS} is how I would call it", {"city": "Paris"}, "is how I would call it"),
+    (
+        '<tool_call>{"name": "weather", "arguments": {"city": "Paris", days: 3}}</tool_call>',
+        {"city": "Paris"},
+        '", days: 3}}</tool_call>',
+    ),
+    (
+        '<tool_call>{"name": "weather", "arguments": {"city": "Paris"}}',
+        {"city": "Paris"},
+        "",
+    ),
+    (
+        "<tool_call><function=weather>\n<parameter=city>\nParis\n</parameter>\n<parameter=days>\n3",
+        {"city": "Paris"},
+        "days>\n3",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "arguments", "content"), BROKEN, ids=range(len(BROKEN)))
+def test_a_call_that_breaks_off_is_closed(
+    text: str, arguments: dict[str, Any], content: str
+) -> None:
+    """Its beginning has been told already: what comes behind is text."""
+    shown, ((name, values),) = read_answer(list(text))
+    assert (name, values) == ("weather", arguments)
+    assert shown.strip() == content.strip()
+
+
+def join_deltas(deltas: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The calls that a client puts together."""
+    calls: list[dict[str, Any]] = []
+    for delta in deltas:
+        if "id" in delta:
+            assert delta["index"] == len(calls)
+            calls.append(
+                {"id": delta["id"], "type": delta["type"], "function": dict(delta["function"])}
+            )
+            assert delta["function"]["arguments"] == ""
+        else:
+            assert delta["index"] == len(calls) - 1
+            calls[-1]["function"]["arguments"] += delta["function"]["arguments"]
+    return calls
+
+
+def test_the_deltas_of_a_call_joined_are_the_call_and_json_wherever_it_is_cut() -> None:
+    """Every form, letter by letter, and cut at every place."""
+    pieces = 0
+    for text, _, wanted in CALLS:
+        for end in range(len(text) + 1):
+            calls = Calls(TOOLS)
+            deltas = []
+            for letter in text[:end]:
+                calls.add(letter)
+                deltas += calls.stream.take()
+            calls.end(cut=end < len(text))
+            deltas += calls.stream.take()
+            assert join_deltas(deltas) == calls.stream.calls
+            for call in calls.stream.calls:
+                assert isinstance(json.loads(call["function"]["arguments"]), dict)
+        told = [
+            (c["function"]["name"], json.loads(c["function"]["arguments"]))
+            for c in join_deltas(deltas)
+        ]
+        assert told == wanted, text
+        assert calls.stream.is_whole
+        pieces += len(deltas)
+    assert pieces > 250
+
+
+# (text, the deltas of arguments that its text comes in at least); the others come whole.
+LIVE = [
+    (f"<tool_call>\n{PARIS}\n</tool_call>", 5),
+    (LLAMA, 5),
+    (f"[{PARIS}, {PARIS}]", 10),
+    ('[TOOL_CALLS]weather[ARGS]{"city": "Paris"}[TOOL_CALLS]get_time[ARGS]{}', 5),
+    ('weather\n{"city": "Paris"}', 5),
+    (
+        f'<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>weather{SEP}{{"city": "Paris"}}'
+        "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        5,
+    ),
+    (
+        "<tool_call>\n<function=weather>\n<parameter=city>\nParis\n</parameter>\n"
+        "<parameter=days>\n3\n</parameter>\n</function>\n</tool_call>",
+        2,
+    ),
+    (
+        "<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>Paris</arg_value>\n"
+        "<arg_key>days</arg_key>\n<arg_value>3</arg_value>\n</tool_call>",
+        2,
+    ),
+    (
+        '<minimax:tool_call>\n<invoke name="weather">\n<parameter name="city">Paris</parameter>\n'
+        '<parameter name="days">3</parameter>\n</invoke>\n</minimax:tool_call>',
+        2,
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "least"), LIVE, ids=range(len(LIVE)))
+def test_arguments_come_as_they_are_written(text: str, least: int) -> None:
+    calls = Calls(TOOLS)
+    deltas: list[dict[str, Any]] = []
+    for letter in text:
+        calls.add(letter)
+        deltas += calls.stream.take()
+    assert sum("id" not in delta for delta in deltas) >= least
+
+
+def test_a_call_is_told_before_the_next_begins() -> None:
+    """Calls of forms that come whole, too: an agent can begin with the first."""
+    calls = Calls(TOOLS)
+    calls.add("<tool_call>get_time</tool_call>\n<tool_call>weather")
+    (call,) = join_deltas(calls.stream.take())
+    assert call["function"] == {"name": "get_time", "arguments": "{}"}
+
+
+@settings(deadline=None)
+@given(arguments=st.dictionaries(st.text(), JSON_VALUES, min_size=1), ascii=st.booleans())
+def test_any_arguments_come_whole_letter_by_letter(arguments: dict[str, Any], ascii: bool) -> None:
+    """Numbers, escapes, brackets in strings, deep nesting: what was told is never taken back."""
+    text = json.dumps({"name": "weather", "arguments": arguments}, ensure_ascii=ascii)
+    calls = Calls(TOOLS)
+    for letter in text:
+        calls.add(letter)
+    assert calls.end() == ""
+    (call,) = join_deltas(calls.stream.take())
+    assert json.loads(call["function"]["arguments"]) == arguments
+
+
+def test_a_line_break_in_a_string_is_taken() -> None:
+    """Small models write it as it is, which JSON forbids; the call was text, or ended there."""
+    text = '<tool_call>{"name": "weather", "arguments": {"city": "Pa\n\tris"}}</tool_call>'
+    assert read_answer(list(text)) == ("", [("weather", {"city": "Pa\n\tris"})])
 
 
 def test_each_form_has_its_case() -> None:
@@ -291,10 +449,10 @@ def test_a_model_s_own_id_is_kept_and_mistral_s_are_of_nine_letters() -> None:
     ):
         calls = Calls(TOOLS)
         calls.add(text)
-        assert calls.end()[1][0]["id"] == wanted
+        assert calls_of(calls)[0]["id"] == wanted
     calls = Calls(TOOLS)
     calls.add('[TOOL_CALLS]weather[ARGS]{"city": "Paris"}')
-    own = calls.end()[1][0]["id"]
+    own = calls_of(calls)[0]["id"]
     assert len(own) == 9
     assert own.isalnum()
 
@@ -302,7 +460,7 @@ def test_a_model_s_own_id_is_kept_and_mistral_s_are_of_nine_letters() -> None:
 def test_half_a_surrogate_in_an_argument_can_be_sent() -> None:
     calls = Calls(TOOLS)
     calls.add('{"name": "weather", "arguments": {"city": "\\ud800"}}')
-    (call,) = calls.end()[1]
+    (call,) = calls_of(calls)
     assert call["function"]["arguments"] == '{"city": "\\ud800"}'
 
 
@@ -339,7 +497,7 @@ def test_the_schema_says_what_a_bare_text_is(text: str, schema: Any, wanted: Any
     tools = [{"name": "f", "parameters": parameters}]
     calls = Calls(tools)
     calls.add(f"<tool_call><function=f><parameter=x>\n{text}\n</parameter></function></tool_call>")
-    (call,) = calls.end()[1]
+    (call,) = calls_of(calls)
     assert json.loads(call["function"]["arguments"]) == {"x": wanted}
     assert type(json.loads(call["function"]["arguments"])["x"]) is type(wanted)
 

@@ -104,18 +104,18 @@ def stream(
 
 def _pieces(deltas: Iterable[dict[str, Any]]) -> Iterator[str]:
     """The text of an answer as the page shows it, with a thought between THOUGHT's marks."""
-    thinks = False
+    thinks, calls = False, chat_turns.CallText()
     for delta in deltas:
         thought = delta.get("reasoning_content") or delta.get("reasoning")  # vLLM's newer name
-        content = delta.get("content") or ""
-        if delta.get("tool_calls"):
-            content += chat_turns.format_calls(delta["tool_calls"])
+        content = calls.add(delta)
         if thought:
             yield thought if thinks else chat_turns.THOUGHT[0] + thought
             thinks = True
         if content:
             yield chat_turns.THOUGHT[1] + content if thinks else content
             thinks = False
+    if end := calls.close():
+        yield end
 
 
 def _require_model() -> ModelServer:

@@ -59,14 +59,32 @@ def split_thought(text: str) -> tuple[str, str]:
     return thought.strip("\n"), answer.lstrip("\n")
 
 
-def format_calls(calls: Sequence[Mapping[str, Any]]) -> str:
-    """The tool calls of an answer as the page shows them, in the format of Hermes."""
-    rows = [
-        {"name": call["function"]["name"], "arguments": json.loads(call["function"]["arguments"])}
-        for call in calls
-    ]
-    blocks = [f"<tool_call>\n{json.dumps(row, ensure_ascii=False)}\n</tool_call>" for row in rows]
-    return "\n".join(blocks)
+class CallText:
+    """The tool calls of an answer as the page shows them while they come, in Hermes' format."""
+
+    def __init__(self) -> None:
+        self._is_open = False
+        self._count = 0
+
+    def add(self, delta: Mapping[str, Any]) -> str:
+        """The text of a delta of the answer, its calls included."""
+        content = delta.get("content") or ""
+        text = self.close() + content if content else ""
+        for call in delta.get("tool_calls") or []:
+            function = call.get("function") or {}
+            if function.get("name"):
+                text += self.close() + ("\n" if self._count else "")
+                name = json.dumps(function["name"], ensure_ascii=False)
+                text += f'<tool_call>\n{{"name": {name}, "arguments": '
+                self._is_open = True
+                self._count += 1
+            text += function.get("arguments") or ""
+        return text
+
+    def close(self) -> str:
+        """The end of the call that has come last."""
+        end, self._is_open = "}\n</tool_call>" if self._is_open else "", False
+        return end
 
 
 def parse_tools(text: str) -> list[Turn]:
