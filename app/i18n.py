@@ -17,6 +17,7 @@ __all__ = [
     "in_all",
     "isolate",
     "languages",
+    "name_choice",
     "pick_language",
     "t",
 ]
@@ -30,6 +31,12 @@ def choices(field: str, values: Sequence[str]) -> list[tuple[str, str]]:
 def translate_choices(pairs: Sequence[tuple[str, str]], lang: str) -> list[tuple[str, str]]:
     """The (text, value) pairs of a list of choices, as Gradio takes them."""
     return [(t(key, lang) if has(key) else value, value) for key, value in pairs]
+
+
+def name_choice(field: str, value: str, lang: str) -> str:
+    """A choice of a field as the page names it; one without a text as it is."""
+    key = f"choice.{field}.{value}"
+    return t(key, lang) if has(key) else value
 
 
 def pick_language(name: object) -> str:

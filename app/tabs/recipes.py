@@ -74,7 +74,8 @@ def _form(texts: Texts) -> dict[str, Any]:
     words = gr.Markdown(
         recipes.text(recipe, DEFAULT_LANGUAGE), elem_id="recipe-text", latex_delimiters=[]
     )
-    shown = [*recipes.datasets_of(recipe).items()]
+    titles = recipes.name_stages(recipe, DEFAULT_LANGUAGE)
+    shown = [(titles[stage], names) for stage, names in recipes.datasets_of(recipe).items()]
     shown += [("", [])] * (MAX_DATA - len(shown))
     boxes = []
     for start in range(0, MAX_DATA, 2):
@@ -147,11 +148,12 @@ def _wire_choice(context: Context, form: dict[str, Any]) -> None:
             recipe = contract.read(name)
         except TuneboardError as error:
             return [problem_lines(error.problems, lang), *[gr.update(visible=False)] * MAX_DATA]
+        titles = recipes.name_stages(recipe, lang)
         stage_sets = list(recipes.datasets_of(recipe).items())[:MAX_DATA]
         boxes = [
             gr.update(
                 visible=True,
-                label=t("recipes.data", lang, stage=stage),
+                label=t("recipes.data", lang, stage=titles[stage]),
                 **({"value": names} if anew else {}),
             )
             for stage, names in stage_sets

@@ -271,9 +271,9 @@ def test_the_table_of_a_group(home: Path) -> None:
     rows = page.rows(plan.folder, "en")
     assert [[row.number, row.name, row.state] for row in rows] == [
         ["", "whole chain", "Failed"],
-        ["1", "one", "Succeeded"],
-        ["2", "two", "not started"],
-        ["3", "out", "not started"],
+        ["1", "Supervised (SFT) · one", "Succeeded"],
+        ["2", "Supervised (SFT) · two", "not started"],
+        ["3", "Export", "not started"],
     ]
     assert [view.path for view in page.groups()] == [plan.folder]
     assert [row.run for row in rows] == [str(plan.folder), str(plan.steps[0].folder), "", ""]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.i18n import t
+from app.i18n import name_choice, t
 from app.services.data import row_tree
 from app.services.data.datasets import Candidate
 from app.services.data.row_tree import Element
@@ -78,10 +78,15 @@ def draw_example(first_row: Example, kind: str, lang: str) -> list[Element]:
     if first_row.conversation is None:
         reason = describe_problem(first_row.problem, lang) if first_row.problem else ""
         return [row_tree.refusal(0, reason, lang)]
-    stages = ", ".join(LEARNERS[kind])
-    learned_as = t("bring.learned_as", lang, kind=t(f"sets.kind.{kind}", lang), stages=stages)
+    words = {"kind": t(f"sets.kind.{kind}", lang), "stages": name_learners(kind, lang)}
+    learned_as = t("bring.learned_as", lang, **words)
     conversation = row_tree.conversation(0, first_row.conversation, lang)
     return [row_tree.note(learned_as), conversation]
+
+
+def name_learners(kind: str, lang: str) -> str:
+    """The names of the stages that learn from such data, the most common one first."""
+    return ", ".join(name_choice("stage", stage, lang) for stage in LEARNERS.get(kind, ()))
 
 
 def reasons(proposal: Proposal, lang: str) -> Element:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from app.i18n import DEFAULT_LANGUAGE, t
+from app.i18n import DEFAULT_LANGUAGE, name_choice, t
 from app.services.data import mapping, row_counts, row_tree
 from backend.contract.folders.home import home
 from backend.contract.registry import dataset_info
@@ -101,15 +101,18 @@ def kind(name: str, dataset_dir: str) -> str:
 
 
 def stages(kind: str, lang: str) -> str:
-    """The stages that learn from such data, in words."""
-    return t("sets.stages", lang, stages=", ".join(mapping.LEARNERS.get(kind, ())))
+    """The stage that most often learns from such data, and how many others can."""
+    first, *others = mapping.LEARNERS.get(kind, ("",))
+    more = f" +{localize(str(len(others)), lang)}" if others else ""
+    return t("sets.stages", lang, stages=name_choice("stage", first, lang) + more)
 
 
 def report(result: Mapping[str, Any], lang: str) -> str:
     """The result of a check in one sentence."""
     verdict = t("data.check.good" if result["good"] else "sets.bad", lang)
-    counts = {name: result[name] for name in ("rows", "usable", "stage")}
-    lines = [t("data.check.rows", lang, **counts), verdict]
+    counts = {name: result[name] for name in ("rows", "usable")}
+    stage = name_choice("stage", result["stage"], lang)
+    lines = [t("data.check.rows", lang, stage=stage, **counts), verdict]
     if not result["complete"]:
         lines.append(t("data.check.incomplete", lang))
     return " ".join(lines)

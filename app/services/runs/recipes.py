@@ -1,12 +1,13 @@
 """Recipes for the page: their texts, the plan of a visitor's selection, and started chains."""
 
 import datetime
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from app.i18n import has, t
+from app.i18n import has, name_choice, t
 from app.services.runs import history, run_text, runs
 from app.services.runs.listed_run import ListedRun
 from backend.contract.arguments.argument_names import ArgumentName
@@ -33,6 +34,8 @@ BAR: tuple[ArgumentName, ...] = (
     "trust_remote_code",
     "flash_attn",
 )
+
+TASKS = {"eval": "tab.evaluate", "export": "tab.export"}  # names of steps that are no training
 
 
 @dataclass(frozen=True)
@@ -71,38 +74,61 @@ def title(name: str, lang: str) -> str:
 def choices(lang: str) -> list[tuple[str, str, str]]:
     """(name, title, its stages in their order) of every recipe; no stages where its file cannot be
     read."""
-    return [(name, title(name, lang), _list_stages(name)) for name in recipes.list_recipes()]
+    return [(name, title(name, lang), _list_stages(name, lang)) for name in recipes.list_recipes()]
 
 
-def _list_stages(name: str) -> str:
+def _list_stages(name: str, lang: str) -> str:
     try:
-        return " → ".join(stage.name for stage in recipes.read(name).stages)
+        recipe = recipes.read(name)
     except TuneboardError:
         return ""
+    return " → ".join(_name_kind(_kind(recipe, stage), lang) for stage in recipe.stages)
+
+
+def name_stages(recipe: Recipe, lang: str) -> dict[str, str]:
+    """What each stage of a recipe is called on the page, by the name that its file gives it: the
+    kind of stage, with that name where the recipe has several of the kind."""
+    kinds = {stage.name: _kind(recipe, stage) for stage in recipe.stages}
+    counts = Counter(kinds.values())
+    return {
+        name: _name_kind(kind, lang) + (f" · {name}" if counts[kind] > 1 else "")
+        for name, kind in kinds.items()
+    }
+
+
+def _kind(recipe: Recipe, stage: Stage) -> str:
+    """The stage of a training; the task of any other step."""
+    return _arguments(recipe, stage).stage if stage.task == "train" else stage.task
+
+
+def _name_kind(kind: str, lang: str) -> str:
+    return t(TASKS[kind], lang) if kind in TASKS else name_choice("stage", kind, lang)
 
 
 def text(recipe: Recipe, lang: str) -> str:
     """The purpose of a recipe, its stages and its base model, as Markdown."""
     key = f"recipe.{recipe.name}.text"
     advice = t(key, lang) if has(key) else run_text.plain(recipe.description)
+    titles = name_stages(recipe, lang)
     lines = [
-        f"{number}. {_step(recipe, stage, lang)}" for number, stage in enumerate(recipe.stages, 1)
+        f"{number}. {_step(recipe, stage, titles, lang)}"
+        for number, stage in enumerate(recipe.stages, 1)
     ]
     model = run_text.plain(Arguments.from_known(recipe.base).model_name_or_path or "")
     return "\n".join([advice, "", *lines, "", t("recipes.model", lang, model=model)])
 
 
-def _step(recipe: Recipe, stage: Stage, lang: str) -> str:
-    kind, method = stage.task, ""
+def _step(recipe: Recipe, stage: Stage, titles: Mapping[str, str], lang: str) -> str:
+    method = ""
     if stage.task == "train":
-        arguments = _arguments(recipe, stage)
-        kind, method = arguments.stage, arguments.finetuning_type
-    before = ", ".join(dict.fromkeys(stage.links.values()))
-    parts = [kind, method, t("recipes.after", lang, stages=before) if before else ""]
-    what = run_text.plain(", ".join(part for part in parts if part))
-    key = f"recipe.step.{kind}"
+        method = _arguments(recipe, stage).finetuning_type
+        method = name_choice("finetuning_type", method, lang)
+    before = ", ".join(titles.get(name, name) for name in dict.fromkeys(stage.links.values()))
+    parts = [method, t("recipes.after", lang, stages=before) if before else ""]
+    what = run_text.plain(", ".join(part for part in parts if part) or stage.name)
+    key = f"recipe.step.{_kind(recipe, stage)}"
     words = t(key, lang) if has(key) else ""
-    return t("recipes.step", lang, stage=run_text.plain(stage.name), what=what, text=words)
+    return t("recipes.step", lang, stage=run_text.plain(titles[stage.name]), what=what, text=words)
 
 
 def datasets_of(recipe: Recipe) -> dict[str, list[str]]:
@@ -162,19 +188,21 @@ def find_group(folder: str) -> Path | None:
 
 
 @lru_cache(maxsize=64)
-def _stages(folder: Path, _: float) -> tuple[tuple[str, Path], ...]:
-    """(stage, folder of its run) for each stage of a group; () where its recipe cannot be read."""
+def _stages(folder: Path, _: float, lang: str) -> tuple[tuple[str, Path], ...]:
     try:
         recipe = recipes.read(str(folder / run_folder.ARGUMENTS))
     except TuneboardError:
         return ()
-    return tuple((step.name, step.folder) for step in recipes.plan(recipe, folder.name, {}).steps)
+    titles = name_stages(recipe, lang)
+    steps = recipes.plan(recipe, folder.name, {}).steps
+    return tuple((titles[step.name], step.folder) for step in steps)
 
 
-def stages(folder: Path) -> tuple[tuple[str, Path], ...]:
-    """(stage, folder of its run) for each stage of the group in `folder`, in their order."""
+def stages(folder: Path, lang: str) -> tuple[tuple[str, Path], ...]:
+    """(what it is called, folder of its run) for each stage of the group in `folder`, in their
+    order; () where its recipe cannot be read."""
     try:
-        return _stages(folder, (folder / run_folder.ARGUMENTS).stat().st_mtime)
+        return _stages(folder, (folder / run_folder.ARGUMENTS).stat().st_mtime, lang)
     except OSError:
         return ()
 
@@ -183,7 +211,7 @@ def rows(folder: Path, lang: str) -> list[StageRow]:
     """The whole chain in a group, and each of its stages."""
     group = runs.view(folder)
     table = [_describe("", t("recipes.whole", lang), group, lang)]
-    for number, (name, place) in enumerate(stages(folder), 1):
+    for number, (name, place) in enumerate(stages(folder, lang), 1):
         if (place / run_folder.RUN).is_file():
             table.append(_describe(str(number), name, runs.view(place), lang))
         else:

@@ -1,0 +1,39 @@
+"""What a newcomer sees on Data, Recipes, Chat and Evaluate before anything is done there."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.texts.locales import t
+from tests.e2e.conftest import Server
+from tests.e2e.forms import row_of
+from tests.e2e.tabs import open_tab
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+STAGES = FIELDS["stage"].choices
+KEYS = re.compile(rf"(?<![\w.=-])({'|'.join(STAGES)})(?![\w.=-])")  # as words of their own
+
+
+@pytest.mark.parametrize(("lang", "locale"), [("en", "en-US"), ("zh", "zh-CN")])
+def test_stages_have_their_names(
+    open_page: Callable[..., Page], server: Server, lang: str, locale: str
+) -> None:
+    """Data and Recipes showed "sft, ppo, grpo" where Train says "Supervised (SFT)"."""
+    page = open_page(locale=locale)
+    open_tab(page, "data", lang)
+    supervised = t("choice.stage.sft", lang)
+    expect(row_of(page, "sets-list", "identity")).to_contain_text(supervised)
+    expect(row_of(page, "sets-list", "pretrain_en")).to_contain_text(t("choice.stage.pt", lang))
+    data = page.locator("#tab-data").inner_text()
+    open_tab(page, "recipes", lang)
+    recipe = row_of(page, "recipe", t("recipe.preference_rm_ppo.title", lang))
+    recipe.click()
+    expect(page.locator("#recipe-text li")).to_have_count(5)
+    expect(page.locator("#recipe-text li").nth(3)).to_contain_text(t("choice.stage.ppo", lang))
+    expect(page.locator("#recipe-data-2")).to_contain_text(supervised)
+    shown = data + page.locator("#tab-recipes .columns > .column").first.inner_text()
+    assert len(shown) > 800
+    assert KEYS.findall(shown) == []
