@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from backend.contract.system.files import read_json
-from backend.model.tensors import DTYPES, WEIGHTS, Layout, Tensor, read
+from backend.model.tensors import DTYPES, WEIGHTS, Layout, Tensor, read_in_turn
 
 ADAPTER = "adapter_model.safetensors"
 LARGEST = 8  # bytes of a number
@@ -128,7 +128,7 @@ def write(tensors: Layout, deltas: Deltas, folder: Path, options: WriteOptions) 
         header, places_in = _lay_out(names, tensors, options)
         with (folder / file).open("wb") as target:
             target.write(header)
-            for name, weight in read(names, tensors):
+            for name, weight in read_in_turn(names, tensors):
                 target.seek(len(header) + places_in[name])
                 target.write(_to_bytes(_add_deltas(weight, deltas.get(name, ()), options)))
                 places[name] = file
@@ -190,12 +190,13 @@ def _parts(tensors: Layout, options: WriteOptions) -> Iterator[list[str]]:
 def _add_deltas(
     weight: torch.Tensor, deltas: Sequence[Delta], options: WriteOptions
 ) -> torch.Tensor:
+    """The weight with its deltas, in its own memory where it is float32 on the CPU already."""
     own = weight.dtype
     if deltas:
         weight = weight.to(options.device, torch.float32)
         for delta in deltas:
             up, down = (part.to(options.device, torch.float32) for part in (delta.up, delta.down))
-            weight = weight + delta.scale * (up @ down)
+            weight += (up @ down).mul_(delta.scale)
     if own in NAMES:
         weight = weight.to("cpu", options.dtype or own)
     return weight.contiguous()

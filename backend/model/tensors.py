@@ -1,5 +1,6 @@
 """The tensors of a model folder by name, from the headers of its safetensors files alone."""
 
+import errno
 import functools
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,10 +25,12 @@ DTYPES = {
 class Tensor:
     """The place of a tensor in a file.
 
-    `dtype` is None where it is not floating-point; `kind` is what the file calls it.
+    `dtype` is None where it is not floating-point; `kind` is what the file calls it. `begin` is the
+    offset of its first byte in the file.
     """
 
     file: Path
+    begin: int
     shape: tuple[int, ...]
     dtype: torch.dtype | None
     size: int  # bytes
@@ -46,11 +49,12 @@ Layout = Mapping[str, Tensor]
 def layout(folder: Path) -> dict[str, Tensor]:
     """All tensors of a model folder, by their names in the files."""
     tensors = {}
-    for path, _, header in headers(folder, "model"):
+    for path, start, header in headers(folder, "model"):
         for name, entry in header.items():
             begin, end = entry["data_offsets"]
-            dtype = DTYPES.get(entry["dtype"])
-            tensors[name] = Tensor(path, tuple(entry["shape"]), dtype, end - begin, entry["dtype"])
+            kind, shape = entry["dtype"], tuple(entry["shape"])
+            place = start + begin
+            tensors[name] = Tensor(path, place, shape, DTYPES.get(kind), end - begin, kind)
     return tensors
 
 
@@ -77,3 +81,25 @@ def read(names: Iterable[str], tensors: Layout) -> Iterator[tuple[str, torch.Ten
             for name in wanted:
                 if tensors[name].file == file:
                     yield name, weights.get_tensor(name)
+
+
+def read_in_turn(names: Iterable[str], tensors: Layout) -> Iterator[tuple[str, torch.Tensor]]:
+    """As read, but each tensor has the memory of the one before it, for the caller to change, and
+    one that is not floating-point is its bytes (uint8, flat).
+
+    Mapped files and new memory for each tensor cost more than the reading: a page fault for every
+    4 kB.
+    """
+    wanted = list(names)
+    room = torch.empty(max((tensors[name].size for name in wanted), default=0), dtype=torch.uint8)
+    for path in dict.fromkeys(tensors[name].file for name in wanted):
+        with path.open("rb") as file:
+            for name in wanted:
+                tensor = tensors[name]
+                if tensor.file != path:
+                    continue
+                taken = room[: tensor.size]
+                file.seek(tensor.begin)
+                if file.readinto(memoryview(taken.numpy())) != tensor.size:
+                    raise OSError(errno.EIO, f"{path} ends before {name}")
+                yield name, taken.view(tensor.dtype).view(tensor.shape) if tensor.dtype else taken
