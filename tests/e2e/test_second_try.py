@@ -85,8 +85,11 @@ def test_a_failed_run_is_set_up_again_with_the_cure(
     folder = launch.start("train", values)
     assert ended(folder).state is State.OUT_OF_MEMORY
     page = open_page()
-    fix = page.locator("#train-run-fix")
+    fix, wrong = page.locator("#train-run-fix"), page.locator("#train-run-problem")
     expect(fix).to_contain_text("8 → 4")
+    expect(wrong).to_contain_text("Batch size 4, Gradient accumulation 6")
+    expect(wrong).not_to_contain_text("_")
+    expect(page.locator("#train-run-restart")).to_be_enabled()
     again = page.locator("#train-run-again")
     expect(again).to_have_text("Set up again with this change")
     again.click()

@@ -8,8 +8,9 @@ import pytest
 
 from app.form import extra_arguments
 from app.services.runs import fixes
-from backend.contract.arguments.arguments import defaults, drop_defaults, parse
+from backend.contract.arguments.arguments import defaults, drop_defaults, parse, resolve
 from backend.contract.arguments.fields import FIELDS
+from backend.contract.runs import memory
 from backend.contract.runs.run_folder import RunView, State
 from backend.contract.texts.problems import Problem
 from tests.unit.forms import train_form
@@ -73,6 +74,15 @@ def problem(code: str, **params: str) -> Problem:
                 "cutoff_len": 200,
                 "disable_gradient_checkpointing": False,
             },
+            {"quantization_bit": "4"},
+        ),
+        (
+            {
+                "per_device_train_batch_size": 1,
+                "cutoff_len": 200,
+                "disable_gradient_checkpointing": False,
+                "quantization_bit": "4",
+            },
             {},
         ),
     ],
@@ -80,6 +90,19 @@ def problem(code: str, **params: str) -> Problem:
 def test_less_memory(given: dict[str, Any], changes: dict[str, Any]) -> None:
     view = failed(problem("out_of_memory_training"), state=State.OUT_OF_MEMORY, **given)
     assert fixes.find_fix(view).changes == changes
+
+
+def test_a_fix_without_an_estimate_is_told_by_the_names_of_the_fields() -> None:
+    """A run of a model that is not on this machine told of per_device_train_batch_size, and at its
+    smallest batch and cutoff length of quantization_bit, without a button."""
+    for given in ({}, {"per_device_train_batch_size": 1, "cutoff_len": 200}):
+        view = failed(problem("out_of_memory"), state=State.OUT_OF_MEMORY, **given)
+        reason = memory.explain(resolve(view.recorded))
+        fix = fixes.find_fix(view)
+        assert fix.changes
+        for lang in ("en", "zh"):
+            said = fixes.correct(reason, fix, lang).text(lang)
+            assert not [name for name in FIELDS if "_" in name and name in said]
 
 
 @pytest.mark.parametrize(

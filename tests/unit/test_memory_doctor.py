@@ -58,14 +58,16 @@ def find_fix() -> fixes.Fix:
 def test_what_fits_by_the_estimate_is_proposed(arithmetic: Arithmetic) -> None:
     fix = find_fix()
     assert fix == fixes.Fix(NEAREST)
-    assert fixes.correct(OUT, fix).params["changes"] == "quantization_bit 4, cutoff_len 512"
+    said = fixes.correct(OUT, fix, "en").text("en")
+    assert "Try Quantization 4, Cutoff length 512." in said
+    assert "cutoff_len" not in fixes.correct(OUT, fix, "zh").text("zh")
 
 
 def test_nothing_is_proposed_where_nothing_fits(arithmetic: Arithmetic) -> None:
     arithmetic.changes = {}
     fix = find_fix()
     assert fix == fixes.Fix()
-    assert fixes.correct(OUT, fix).code == "out_of_memory"
+    assert fixes.correct(OUT, fix, "en").code == "out_of_memory"
 
 
 @pytest.mark.parametrize(("total", "free"), [(0, 10), (20, 90)])
@@ -82,6 +84,6 @@ def test_nothing_is_proposed_and_nobody_waits_before_it_is_known(arithmetic: Ari
     view = failed(OUT, state=State.OUT_OF_MEMORY)
     fix = fixes.find_fix(view)
     assert fix == fixes.Fix(is_due=True)
-    assert fixes.correct(OUT, fix).code == "out_of_memory"
+    assert fixes.correct(OUT, fix, "en").code == "out_of_memory"
     arithmetic.may_answer.set()
     until(lambda: fixes.find_fix(view) == fixes.Fix(NEAREST), 10)

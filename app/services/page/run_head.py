@@ -120,7 +120,7 @@ def _list_problems(view: RunView, fix: fixes.Fix, known: History, lang: str) -> 
     ]
     return {
         "problem": _join(
-            [fixes.correct(problem, fix) for problem in problems if not problem.notice], lang
+            [fixes.correct(problem, fix, lang) for problem in problems if not problem.notice], lang
         ),
         "notices": _join(notices, lang),
     }

@@ -89,16 +89,17 @@ def find_fix(view: RunView) -> Fix:
     return Fix(changes, without=tuple(sorted(set().union(*gone))))
 
 
-def correct(problem: Problem, fix: Fix) -> Problem:
-    """The problem of a training that ran out of memory, with what the fix says in place of what its
-    process could say without an estimate."""
+def correct(problem: Problem, fix: Fix, lang: str) -> Problem:
+    """The problem of a training that ran out of memory, with what the fix says, by the names of the
+    fields, in place of what its process could say without an estimate."""
     if problem.code not in {"out_of_memory_training", "out_of_memory_smallest"}:
         return problem
-    changes = ", ".join(f"{name} {format_value(value)}" for name, value in fix.changes.items())
-    if not changes and problem.code == "out_of_memory_smallest":
+    if problem.code == "out_of_memory_smallest" and {*fix.changes} <= {"quantization_bit"}:
         return problem
-    if not changes:
+    if not fix.changes:
         return Problem(code="out_of_memory", field=problem.field)
+    pairs = (f"{_label(n, lang)} {format_value(value)}" for n, value in fix.changes.items())
+    changes = ", ".join(pairs)
     params = {**problem.params, "changes": changes}
     return Problem(code="out_of_memory_training", field=problem.field, params=params)
 

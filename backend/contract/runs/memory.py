@@ -2,6 +2,7 @@
 
 from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.field import Value
+from backend.contract.arguments.fields.methods import QUANTIZABLE
 from backend.contract.arguments.typed import Arguments
 from backend.contract.texts.problems import Params, Problem
 
@@ -20,7 +21,8 @@ def reduce(values: Arguments) -> dict[ArgumentName, Value]:
     """The arguments to change; {} where nothing is left.
 
     Half the batch with twice the accumulation, so that a step stays the same, and gradient
-    checkpointing. At batch size 1, half the cutoff length.
+    checkpointing. At batch size 1, half the cutoff length; where that is at its shortest, 4 bits
+    for the weights below an adapter.
     """
     changes: dict[ArgumentName, Value] = {}
     if values.per_device_train_batch_size > 1:
@@ -30,7 +32,15 @@ def reduce(values: Arguments) -> dict[ArgumentName, Value]:
         changes["cutoff_len"] = values.cutoff_len // 2
     if values.disable_gradient_checkpointing is not False:
         changes["disable_gradient_checkpointing"] = False
+    if not changes and can_quantize(values):
+        changes["quantization_bit"] = "4"
     return changes
+
+
+def can_quantize(values: Arguments) -> bool:
+    """Whether the weights below an adapter are whole and could be kept with 4 bits."""
+    is_possible = values.finetuning_type in QUANTIZABLE and not values.quantization_bit
+    return is_possible and not values.pissa_init and not values.create_new_adapter
 
 
 def explain(values: Arguments) -> Problem:
@@ -41,6 +51,6 @@ def explain(values: Arguments) -> Problem:
         "cutoff": values.cutoff_len,
         "changes": ", ".join(f"{name} {str(value).lower()}" for name, value in changes.items()),
     }
-    if not changes:
+    if {*changes} <= {"quantization_bit"}:
         return Problem(code="out_of_memory_smallest", field="cutoff_len", params=params)
     return Problem(code="out_of_memory_training", field=next(iter(changes)), params=params)
