@@ -8,6 +8,7 @@ import { loadStyle, make, setText } from "./dom.js";
 import { language, onLanguage } from "./language.js";
 import { Memory } from "./memory.js";
 import { subscribe as hearNews } from "./news.js";
+import { barOf } from "./run_bar.js";
 
 /** @typedef {import("./types").Failure} Failure */
 /** @typedef {import("./types").Judgement} Judgement */
@@ -46,7 +47,7 @@ class Launch {
   constructor(mounted) {
     const { element, data, watch } = mounted;
     this.#mounted = mounted;
-    this.#parts = draw(element, data.prefix);
+    this.#parts = draw(element, data);
     this.#parts.start.addEventListener("click", () => this.#press());
     for (const offer of this.#parts.offers.children) {
       offer.addEventListener("click", () =>
@@ -198,9 +199,9 @@ class Launch {
 
 /**
  * @param {HTMLElement} element
- * @param {string} prefix
+ * @param {Data} data
  */
-function draw(element, prefix) {
+function draw(element, { prefix, panel }) {
   const missingId = `${prefix}missing`;
   const start = make("button", { id: `${prefix}start`, type: "button", class: "launch-start" });
   start.setAttribute("aria-describedby", missingId);
@@ -228,7 +229,7 @@ function draw(element, prefix) {
   command.root.append(head, make("pre", { tabindex: "0" }, command.code));
   const first = make("div", { class: "launch-first" }, start, missing);
   const box = /** @type {HTMLElement} */ (element.querySelector(".launch"));
-  const bar = make("div", { class: "launch-bar" }, first, answer, offers);
+  const bar = make("div", { class: "launch-bar" }, barOf(panel).root, first, answer, offers);
   const memory = make("section", { id: `${prefix}memory`, class: "memory", hidden: true });
   const course = make("section", { id: `${prefix}course`, class: "course", hidden: true });
   box.append(bar, course, memory, problems.root, command.root);

@@ -7,6 +7,7 @@ import { loadStyle, make, setText } from "./dom.js";
 import { language, onLanguage } from "./language.js";
 import { askNews, subscribe } from "./news.js";
 import { openedRun, writeRun } from "./run_address.js";
+import { barOf } from "./run_bar.js";
 import { Charts } from "./run_charts.js";
 import { RunFeed } from "./run_feed.js";
 import { Head } from "./run_head.js";
@@ -43,7 +44,9 @@ class Panel {
   #lines = new Lines();
   /** @type {Curves | null} */
   #curves = null;
-  #isSeen = false;
+  #bar;
+  /** @type {Set<Element>} The panel and its line in the bar with Start, as far as they are seen. */
+  #seen = new Set();
   #hasEnded = true; // and nothing more is to come
   /** @type {(() => void) | undefined} */
   #unfollow;
@@ -70,11 +73,14 @@ class Panel {
       side: new Side(data.prefix),
     };
     this.#draw(element);
+    this.#bar = barOf(data.prefix);
+    this.#bar.act = () => this.#press("stop", "");
     watch("value", () => this.#open());
     onLanguage(element, () => this.#speak());
     onTab(() => writeRun(element, data.saves, this.#run));
     subscribe("runs", (stamp) => this.#hear(stamp));
-    new IntersectionObserver((entries) => this.#see(entries)).observe(element);
+    const eye = new IntersectionObserver((entries) => this.#see(entries));
+    for (const part of [element, this.#bar.root]) eye.observe(part);
     this.#speak();
     this.#open();
   }
@@ -93,6 +99,7 @@ class Panel {
   /** Another run is to be shown, or none. */
   #open() {
     this.#show(false);
+    this.#bar.show(undefined);
     this.#parts.notice.take(undefined);
     this.#refuse(undefined);
     this.#parts.log.clear();
@@ -134,7 +141,7 @@ class Panel {
 
   /** What cannot be seen asks for nothing: it looks once it is seen. */
   #look() {
-    if (this.#isSeen) this.#feed.look();
+    if (this.#seen.size) this.#feed.look();
     this.#follow();
   }
 
@@ -161,12 +168,15 @@ class Panel {
 
   /** @param {IntersectionObserverEntry[]} entries */
   #see(entries) {
-    this.#isSeen = entries[entries.length - 1].isIntersecting;
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting) this.#seen.add(target);
+      else this.#seen.delete(target);
+    }
     this.#look();
   }
 
   #follow() {
-    const isWanted = this.#isSeen && !this.#hasEnded && Boolean(this.#run);
+    const isWanted = this.#seen.size > 0 && !this.#hasEnded && Boolean(this.#run);
     if (isWanted) this.#unfollow ??= follow(() => this.#feed.look());
     if (isWanted || !this.#unfollow) return;
     this.#unfollow();
@@ -180,7 +190,10 @@ class Panel {
   #take(answer, isThere) {
     this.#parts.lost.hidden = answer !== undefined || !isThere;
     if (answer) this.#update(answer);
-    else if (!isThere) this.#show(false);
+    else if (!isThere) {
+      this.#show(false);
+      this.#bar.show(undefined);
+    }
     this.#follow();
   }
 
@@ -190,6 +203,7 @@ class Panel {
     if (head) {
       this.#hasEnded = head.ended && !head.is_due;
       this.#parts.head.show(head);
+      this.#bar.show(head);
       this.#parts.notice.take(head);
       this.#parts.log.setDownload(head.download);
       side.setFiles(head.files);

@@ -1,6 +1,7 @@
 """The panel of a run in Chromium: followed while it goes on, its texts shown as texts."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,21 @@ class TestGoingOn:
         monkeypatch.setenv("TUNEBOARD_WORKER", fake("--steps 5000 --sleep 0.2 --last-step-waits"))
         monkeypatch.setenv("TUNEBOARD_HOME", str(tiny_home))
         return tiny_home
+
+    def test_a_phone_shows_it_in_the_bar_with_start(
+        self, open_page: Callable[..., Page], server: Server, home: Path
+    ) -> None:
+        """The fixed bar said nothing of it: progress and Stop were thousands of pixels away."""
+        launch.start("train", values(output_dir="saves/t/lora/one"))
+        page = open_page(viewport={"width": 390, "height": 844})
+        line = page.locator("#train-run-bar")
+        expect(line).to_contain_text("Running: training")
+        expect(line).to_contain_text(re.compile(r"[1-9]\d* (of|/) 5,000"))
+        expect(line).to_be_in_viewport(ratio=1)
+        expect(page.locator("#train-run-state")).not_to_be_in_viewport()
+        line.get_by_role("button", name=t("panel.stop", "en"), exact=True).click()
+        expect(page.locator("#train-run-state")).to_have_text(t("state.STOPPED", "en"))
+        expect(line).to_be_hidden()
 
     def test_it_is_followed(
         self, open_page: Callable[..., Page], server: Server, home: Path
