@@ -73,6 +73,7 @@ class Form {
     this.#show();
     this.#listen();
     this.#follow();
+    for (const name of Object.keys(data.preselected)) this.#preselect(name);
   }
 
   get #values() {
@@ -114,6 +115,20 @@ class Form {
     for (const name of data.following) {
       this.#fields.get(name)?.root.addEventListener("focusout", () => this.#catchUp());
     }
+  }
+
+  /**
+   * Where a field is empty and there is but one choice, nobody has to make it.
+   * @param {string} name
+   */
+  async #preselect(name) {
+    const isFree = () => !this.#values.all[name] && !this.#fields.hasFocus(name);
+    if (!isFree()) return;
+    const kind = this.#mounted.data.preselected[name];
+    const groups = await this.#questions.offers(kind, this.#schema.words).catch(() => []);
+    const options = groups.flatMap((group) => group.options);
+    const isTouched = this.#fields.get(name)?.isTouched;
+    if (options.length === 1 && isFree() && !isTouched) this.#change({ [name]: options[0][0] }, []);
   }
 
   /** What was left out while somebody might have typed is asked for once more. */

@@ -136,6 +136,8 @@ export interface FormData {
   address: string[];
   /** The fields whose values follow from the number of rows while nobody has set them. */
   following: string[];
+  /** By field, the kind of offers whose one option is put in where it is empty at first. */
+  preselected: Record<string, string>;
 }
 
 /** What the model bar says of the chosen model: (label, value) pairs. */

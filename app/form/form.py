@@ -26,6 +26,8 @@ UNPREFIXED = {"bar", "train"}
 SUGGESTED = {"export": ("export_dir",)}  # fields whose suggested value follows from others
 FOLLOWING = {"train": small_sets.FOLLOWING}  # those whose value follows from the number of rows
 IN_ADDRESS = {"train": ["stage"]}  # fields whose values stand in the address of the page
+# Empty fields that get the one option that an offer of this kind has, when the page is opened.
+PRESELECTED = {"bar": {"model_name_or_path": "only_model"}}
 
 Raw = dict[str, Any]
 Judge = Callable[[Raw, str, Collection[str]], dict[str, Any]]
@@ -84,6 +86,7 @@ class Form:
             bar=self.bar.key if self.bar else "",
             address=IN_ADDRESS.get(self.key, []),
             following=[*self.following],
+            preselected=PRESELECTED.get(self.key, {}),
         )
         return self.box
 

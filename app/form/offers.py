@@ -21,6 +21,9 @@ def groups(kind: str, raw: Mapping[str, Any], lang: str) -> list[Group]:
     values = Arguments.from_known(raw)
     if kind == "model":
         return _models(values.hub_name, lang)
+    if kind == "only_model":
+        only = catalog.find_only_model(values.hub_name)
+        return [_group("", [(only, only)])] if only else []
     if kind == "dataset":
         return [
             _group(

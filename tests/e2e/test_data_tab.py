@@ -170,12 +170,11 @@ def test_from_a_spreadsheet_to_a_run(
 def test_from_a_csv_to_a_run_in_six_clicks(
     open_page: Callable[..., Page], server: Server, home: Path, tmp_path: Path
 ) -> None:
-    """With a model chosen: the tab, the file, Register, Train, Start, and one to spare. Each step's
-    result is the next one's choice."""
+    """With an empty model box: the tab, the file, Register, Train, Start, and one to spare. The
+    only model on this machine is chosen, and each step's result is the next one's choice."""
     table = tmp_path / "capitals.csv"
     table.write_text("question,answer\nCapital of France?,Paris.\nCapital of Italy?,Rome.\n")
     page = open_page()
-    fill(page, "model_name_or_path", "saves/models/tiny")
     page.evaluate("addEventListener('click', e => { window.clicks += e.isTrusted }, true)")
     page.evaluate("window.clicks = 0")
     page.get_by_role("tab", name="Data", exact=True).click()
@@ -186,6 +185,7 @@ def test_from_a_csv_to_a_run_in_six_clicks(
     expect(page.locator("#data-rows")).to_contain_text("Capital of France?")
     page.locator("#data-steps button[data-step=train]").click()
     expect(page.locator("#command")).to_contain_text("--dataset capitals")
+    expect(page.locator("#command")).to_contain_text("--model_name_or_path saves/models/tiny")
     expect_ready(page)
     page.locator("#start").click()
     in_state(page, State.RUNNING, timeout=90_000)

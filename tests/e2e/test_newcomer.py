@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from backend.contract.texts.locales import t
 from tests.e2e.conftest import Server
+from tests.e2e.forms import box, expect_stored, fill, settle
 from tests.e2e.tabs import TABS, open_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -66,3 +68,34 @@ def test_without_a_run_there_is_one_thing_to_do(
     expect(page.get_by_text(t("runs.pick", "en"))).not_to_be_visible()
     begin.click()
     expect(page.locator("#start")).to_be_visible()
+
+
+class TestOneModel:
+    """The only model on this machine is chosen where nobody has chosen one."""
+
+    @pytest.fixture
+    def home(self, tiny_home: Path) -> Path:
+        return tiny_home
+
+    def test_it_is_chosen_and_gives_way_to_a_choice(
+        self, open_page: Callable[..., Page], server: Server
+    ) -> None:
+        page = open_page()
+        expect(box(page, "model_name_or_path")).to_have_value("saves/models/tiny")
+        expect(page.locator("#command")).to_contain_text("--model_name_or_path saves/models/tiny")
+        fill(page, "model_name_or_path", "org/another")
+        expect_stored(page, "org/another")
+        page.reload()
+        expect(page.locator("#command")).to_contain_text("--model_name_or_path org/another")
+        settle(page)
+        expect(box(page, "model_name_or_path")).to_have_value("org/another")
+
+    def test_of_two_none_is_chosen(
+        self, open_page: Callable[..., Page], server: Server, home: Path
+    ) -> None:
+        models = home / "saves" / "models"
+        (models / "second").symlink_to((models / "tiny").resolve())
+        page = open_page()
+        settle(page)
+        expect(box(page, "model_name_or_path")).to_have_value("")
+        expect(page.locator("#missing")).to_contain_text("Model")

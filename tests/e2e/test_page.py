@@ -68,7 +68,7 @@ def test_two_visitors_each_in_their_language(
     expect(english.locator("#start")).to_have_text("开始训练")
     english.reload()
     expect(english.locator("#start")).to_have_text("开始训练")
-    expect(chinese.locator("#missing")).to_contain_text("模型")
+    expect(chinese.locator("#missing")).to_contain_text("数据集")
 
 
 def test_a_form_is_drawn_once_in_the_browsers_language(

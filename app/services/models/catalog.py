@@ -13,6 +13,7 @@ from backend.contract.folders.home import home, output, relative, saves
 from backend.contract.runs.run_folder import RunView, State
 
 LOCAL_FOLDERS = ("saves/models", "models")
+WEIGHTS = "*.safetensors"
 STARTER = "SmolLM2-135M-Instruct"
 MAKERS = {"export", "vocab"}  # tasks whose result is not in the folder of the run
 
@@ -52,6 +53,14 @@ def downloaded_models(hub: str) -> list[str]:
         start, folders = "models--", place.glob("models--*/snapshots")
     whole = [each.parent.name for each in folders if not _is_half(each.parent)]
     return sorted(name.removeprefix(start).replace("--", "/") for name in whole)
+
+
+def find_only_model(hub: str) -> str:
+    """Find the one model with weights on this machine, in a local folder or from this hub; "" where
+    there is none, or a choice."""
+    here = [model.path for model in local_models() if any((home() / model.path).glob(WEIGHTS))]
+    known = [*here, *downloaded_models(hub)]
+    return known[0] if len(known) == 1 else ""
 
 
 def _is_half(folder: Path) -> bool:
