@@ -35,6 +35,7 @@ export class Combobox {
   #button = make("button", { type: "button", class: "form-open", tabindex: "-1" });
   /** @type {Words | undefined} */
   #words;
+  #placeholder = "";
 
   /** @param {Setup} setup */
   constructor(setup) {
@@ -78,6 +79,7 @@ export class Combobox {
    */
   setTexts(words, placeholder, groups) {
     this.#words = words;
+    this.#placeholder = placeholder;
     this.input.placeholder = placeholder;
     this.#button.setAttribute("aria-label", words.open_list);
     this.#list.setName(words.options);
@@ -275,9 +277,23 @@ export class Combobox {
         this.#remove(value);
         this.input.focus();
       });
-      return make("li", { class: "form-chip" }, make("span", {}, text), button);
+      const name = shorten(text);
+      const title = name !== text && text;
+      return make("li", { class: "form-chip", title }, make("span", {}, name), button);
     });
     this.#chips.replaceChildren(...chips);
     this.#chips.hidden = !chips.length;
+    this.input.placeholder = chips.length ? "" : this.#placeholder;
   }
+}
+
+/**
+ * The name of a run or of its checkpoint for a chip, whose whole path takes two lines: the folders
+ * of the model and the method are left out. Other names stay as they are.
+ * @param {string} text
+ */
+function shorten(text) {
+  const parts = text.split("/");
+  const isPoint = /^checkpoint-\d+$/.test(parts[parts.length - 1]);
+  return parts.length > 2 ? parts.slice(isPoint ? -2 : -1).join("/") : text;
 }

@@ -157,7 +157,7 @@ def _field(field: Field, task: str, default: Any, lang: str) -> dict[str, Any]:
         "range": _range(field, lang),
         "secret": field.secret,
         "optional": field.optional,
-        "placeholder": "",
+        "placeholder": t(f"form.{_empty_word(field)}", lang),
     }
 
 
@@ -174,6 +174,11 @@ def kind_of(field: Field) -> str:
     if field.widget == "area":
         return "area"
     return "number" if field.kind in {"int", "float"} else "text"
+
+
+def _empty_word(field: Field) -> str:
+    """The key of what stands in an empty box: what to do there, or that it may stay so."""
+    return "choose_or_type" if offers_names(field) else "not_set"
 
 
 def _choices(field: Field, lang: str) -> list[tuple[str, str]]:
