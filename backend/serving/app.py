@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from backend.contract.texts.locales import t
 from backend.contract.texts.problems import TuneboardError
 from backend.model.generation import Sampling
-from backend.serving import chat, completions, responses
+from backend.serving import chat, completions, embeddings, responses, scores
 from backend.serving.exchange import error_answer, require_served
 from backend.serving.guard import Guard
 from backend.serving.metrics import CONTENT_TYPE, Meter
@@ -23,6 +23,9 @@ ADDRESSES = (
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/responses",
+    "/v1/embeddings",
+    "/v1/score",
+    "/score",
     "/v1/models",
     "/health",
     "/metrics",
@@ -50,6 +53,11 @@ def build(service: Service, standard: Sampling, *, host: str, key: str | None) -
 
 
 def _add_routes(app: FastAPI, service: Service, standard: Sampling) -> None:
+    _add_state_routes(app, service)
+    _add_answer_routes(app, service, standard)
+
+
+def _add_state_routes(app: FastAPI, service: Service) -> None:
     started = int(time.time())
 
     @app.get("/health")
@@ -78,6 +86,8 @@ def _add_routes(app: FastAPI, service: Service, standard: Sampling) -> None:
     async def one_model(name: str) -> dict[str, Any]:
         return model(require_served(name, service))
 
+
+def _add_answer_routes(app: FastAPI, service: Service, standard: Sampling) -> None:
     @app.post("/v1/responses")
     async def response(request: Request) -> Response:
         service.engine()
@@ -87,6 +97,17 @@ def _add_routes(app: FastAPI, service: Service, standard: Sampling) -> None:
     async def completion(request: Request) -> Response:
         service.engine()
         return await completions.answer(request, service, standard)
+
+    @app.post("/v1/embeddings")
+    async def embedding(request: Request) -> Response:
+        service.engine()
+        return await embeddings.answer(request, service)
+
+    @app.post("/v1/score")
+    @app.post("/score")
+    async def score(request: Request) -> Response:
+        service.engine()
+        return await scores.answer(request, service)
 
     @app.post("/v1/chat/completions")
     async def chat_completion(request: Request) -> Response:

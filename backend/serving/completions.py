@@ -37,7 +37,7 @@ NEUTRAL: dict[str, tuple[object, ...]] = {"best_of": (1,), "suffix": ("",)}
 Prompt = str | list[int]
 
 
-def _as_prompts(prompt: Any) -> Any:
+def as_prompts(prompt: Any) -> Any:
     """One prompt as a list of prompts."""
     is_ids = isinstance(prompt, list) and prompt and all(isinstance(each, int) for each in prompt)
     return [prompt] if isinstance(prompt, str) or is_ids else prompt
@@ -46,7 +46,7 @@ def _as_prompts(prompt: Any) -> Any:
 class CompletionRequest(SampledRequest):
     """The body of a request."""
 
-    prompt: Annotated[list[Prompt], BeforeValidator(_as_prompts)] = Field(
+    prompt: Annotated[list[Prompt], BeforeValidator(as_prompts)] = Field(
         min_length=1, max_length=MAX_PROMPTS
     )
     echo: bool = False

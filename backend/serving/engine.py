@@ -22,6 +22,7 @@ from backend.serving.decoding import Decoder, StopTexts
 from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.reasoning import Style
 from backend.serving.template_fields import refuse_unread, template_variables
+from backend.serving.text_reader import TextReader
 from backend.serving.token_texts import TokenTexts
 from backend.serving.weights import Weights
 from backend.serving.writer import Show, Writer
@@ -71,6 +72,7 @@ class Engine:
         self._end = end_ids(model, tokenizer, template.stop_ids)
         self._texts = TokenTexts(tokenizer)
         self.style = Style.of(template.jinja)
+        self.reader = TextReader(model, template, self._weights)
         self.notices: list[Problem] = [*template.notices, *notices]
         self.context = context_length(model)
         self.has_adapter = self._weights.has_main
@@ -108,20 +110,21 @@ class Engine:
         refuse_unread(request.messages, self._template)
         variables = template_variables(request.variables, self._template)
         ids: list[int] = self._template.encode_prompt(request.messages, request.tools, variables)
-        self._check_length(ids, "messages")
+        self.check_length(ids, "messages")
         return ids
 
-    def _encode_text(self, request: GenerationRequest) -> list[int]:
-        """The token ids of a text that is continued. Raises UsageError where that cannot be."""
-        prompt = request.prompt or ""
-        ids = self._tokenizer(prompt)["input_ids"] if isinstance(prompt, str) else list(prompt)
+    def encode_text(self, text: str | list[int], field: str, answer: int = 0) -> list[int]:
+        """The token ids of a text as it stands, or of ids that are tokens, with the tokenizer's own
+        special tokens. Raises UsageError where there are none, or too many for so long an answer.
+        """
+        ids = self._tokenizer(text)["input_ids"] if isinstance(text, str) else list(text)
         if not ids:
-            raise UsageError(Problem(code="prompt_empty", field="prompt"))
-        self._check_tokens(ids, "prompt")
-        self._check_length(ids, "prompt", 1 if request.sampling.max_tokens else 0)
+            raise UsageError(Problem(code="prompt_empty", field=field, params={"name": field}))
+        self._check_tokens(ids, field)
+        self.check_length(ids, field, answer)
         return ids
 
-    def _check_length(self, ids: list[int], field: str, answer: int = 1) -> None:
+    def check_length(self, ids: list[int], field: str, answer: int = 1) -> None:
         """Raises UsageError where a prompt leaves no room for so many tokens of an answer."""
         if self.context is not None and len(ids) + answer > self.context:
             params = {"tokens": len(ids), "limit": self.context}
@@ -151,7 +154,10 @@ class Engine:
         Where the prompt ends with the opening mark of a thought, the mark is the first piece.
         Raises UsageError where the prompt is too long, or a value of the sampling is wrong.
         """
-        ids = self.prompt(request) if request.prompt is None else self._encode_text(request)
+        if request.prompt is None:
+            ids = self.prompt(request)
+        else:
+            ids = self.encode_text(request.prompt, "prompt", bool(request.sampling.max_tokens))
         sampling = request.sampling.within(self.context, len(ids))
         self._check_tokens([token for token, _ in sampling.logit_bias], "logit_bias")
         marks = self.style.marks(calls=bool(request.tools))

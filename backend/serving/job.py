@@ -3,11 +3,15 @@
 import logging
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from backend.contract.arguments.typed import Arguments
 from backend.contract.texts.problems import TuneboardError
 from backend.running.failures import explain
 from backend.serving.generation_request import Answer, GenerationRequest, Shown
+
+if TYPE_CHECKING:
+    from backend.serving.engine import Engine
 
 Event = tuple[int, Shown | Answer]
 Put = Callable[[Event | Exception | None], None]
@@ -48,6 +52,22 @@ class Job:
 
     def _put_piece(self, index: int, shown: Shown) -> None:
         self._put((index, shown))
+
+
+class Pass:
+    """One pass through the model that is no answer: `put` is handed its result, or the error."""
+
+    def __init__(self, work: "Callable[[Engine], Any]", put: Callable[[Any], None]) -> None:
+        self._work = work
+        self._put = put
+
+    def run(self, engine: "Engine") -> None:
+        """Make the pass, between two tokens of the answers that run."""
+        try:
+            result = self._work(engine)
+        except Exception as error:  # noqa: BLE001 (the engine thread's outermost edge)
+            result = problem_error(error)
+        self._put(result)
 
 
 def problem_error(error: Exception) -> TuneboardError:

@@ -32,8 +32,9 @@ OLD = ("functions", "function_call")  # what tools and tool_choice were before
 Model = TypeVar("Model", bound=StrictModel)
 
 
-def _as_list(stop: Any) -> Any:
-    return [stop] if isinstance(stop, str) else stop
+def as_list(texts: Any) -> Any:
+    """One text as a list of texts."""
+    return [texts] if isinstance(texts, str) else texts
 
 
 class StreamOptions(StrictModel):
@@ -50,7 +51,7 @@ class SampledRequest(StrictModel):
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
     n: int = Field(default=1, ge=1, le=MAX_CHOICES)
-    stop: Annotated[list[str], BeforeValidator(_as_list)] = Field(default=[])
+    stop: Annotated[list[str], BeforeValidator(as_list)] = Field(default=[])
     seed: int | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)

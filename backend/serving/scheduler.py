@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from backend.model.answer_batch import Batch, Row
 from backend.serving.engine import Engine
-from backend.serving.job import Job
+from backend.serving.job import Job, Pass
 from backend.serving.writer import Writer
 
 GATHER_S = 0.005  # for clients that ask at once: their prompts are read in one pass
@@ -32,13 +32,13 @@ class Scheduler:
         self._batches = engine.batches()
         self._places: dict[Row, _Place] = {}
 
-    def run(self, jobs: "SimpleQueue[Job]") -> None:
+    def run(self, jobs: "SimpleQueue[Job | Pass]") -> None:
         """Answer jobs as they come, without end."""
         while True:
             self.add_arrived(jobs)
             self.step()
 
-    def add_arrived(self, jobs: "SimpleQueue[Job]") -> None:
+    def add_arrived(self, jobs: "SimpleQueue[Job | Pass]") -> None:
         """Add the jobs that have arrived; waits for one where nothing else is to be done."""
         if not self._places:
             self._add(jobs.get())
@@ -59,7 +59,10 @@ class Scheduler:
             except Exception as error:  # noqa: BLE001 (the engine thread's outermost edge)
                 self._fail(batch, error)
 
-    def _add(self, job: Job) -> None:
+    def _add(self, job: Job | Pass) -> None:
+        if isinstance(job, Pass):
+            job.run(self._engine)
+            return
         rows: list[tuple[Batch, Row, _Place]] = []
         try:
             for index, request in enumerate(job.requests):

@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from backend.contract.texts.problems import Problem
 from backend.serving.generation_request import Answer, GenerationRequest
-from backend.serving.job import Event, Job, problem_error
+from backend.serving.job import Event, Job, Pass, problem_error
 from backend.serving.metrics import Metrics
 from backend.serving.names import BASE
 from backend.serving.protocol import ApiError
@@ -40,7 +41,7 @@ class Service:
         self._load = load
         self._report = report
         self._engine: Engine | None = None
-        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | Pass] = SimpleQueue()
         self._open: list[list[GenerationRequest]] = []
         self.metrics = Metrics()
         self.metrics.watch_open(lambda: len(self._open))
@@ -82,19 +83,15 @@ class Service:
         All requests share one `cancelled`, which the end of the iteration sets. Raises ApiError
         (429) where too many requests wait already, and errors of the engine.
         """
-        self.engine()
-        if len(self._open) >= MAX_WAITING:
-            raise ApiError(429, "too_many_waiting", limit=MAX_WAITING)
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
 
         def put(event: Event | Exception | None) -> None:
             loop.call_soon_threadsafe(events.put_nowait, event)
 
-        self._open.append(requests)
-        self._jobs.put(Job(requests, put))
         start, has_text = time.monotonic(), False
-        try:
+        with self.waiting(requests):
+            self._jobs.put(Job(requests, put))
             while (event := await events.get()) is not None:
                 if isinstance(event, Exception):
                     raise event
@@ -104,9 +101,40 @@ class Service:
                     has_text = True
                     self.metrics.observe_first_text(time.monotonic() - start)
                 yield event
+
+    @contextmanager
+    def waiting(self, requests: list[GenerationRequest]) -> Iterator[None]:
+        """Within the block, a request of a client counts as open; at its end it is cancelled.
+
+        Raises ApiError (429) where too many requests wait already, and (503) without a model.
+        """
+        self.engine()
+        if len(self._open) >= MAX_WAITING:
+            raise ApiError(429, "too_many_waiting", limit=MAX_WAITING)
+        self._open.append(requests)
+        try:
+            yield
         finally:
             self._open.remove(requests)
             _cancel(requests)
+
+    async def compute(self, work: "Callable[[Engine], Any]") -> Any:
+        """The result of a pass through the model. Raises its errors."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+
+        def settle(result: Any) -> None:
+            if not future.done():
+                future.set_result(result)
+
+        def put(result: Any) -> None:
+            loop.call_soon_threadsafe(settle, result)
+
+        self._jobs.put(Pass(work, put))
+        result = await future
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def cancel(self) -> None:
         """End every answer, running or waiting, within a token."""
@@ -139,8 +167,11 @@ def _cancel(requests: list[GenerationRequest]) -> None:
         request.cancelled.set()
 
 
-def _answer_alone(engine: "Engine", job: Job) -> None:
+def _answer_alone(engine: "Engine", job: Job | Pass) -> None:
     """Answer each request of a job in turn."""
+    if isinstance(job, Pass):
+        job.run(engine)
+        return
     try:
         for index, request in enumerate(job.requests):
             if request.cancelled.is_set():

@@ -1,6 +1,6 @@
 """The adapters over one base model: loaded beside each other, one of them active at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +20,18 @@ MAIN = "default"  # peft's name of the adapter that it is given first
 class Weights:
     """A model with the names of its further adapters (api_adapters).
 
-    Every pass through the model is made within `use`, which switches where another adapter, or
-    none, is active; nothing is loaded again.
+    `folders` has the folder of each of `keys`. Every pass through the model is made within `use`,
+    which switches where another adapter, or none, is active; nothing is loaded again.
     """
 
-    def __init__(self, model: Any, adapters: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        model: Any,
+        adapters: tuple[str, ...] = (),
+        folders: Mapping[str | None, Path] | None = None,
+    ) -> None:
         self.adapters = adapters
+        self.folders = folders or {}
         self._model = model
         self._switches = isinstance(model, PeftModel)
         self.has_main = self._switches and MAIN in model.peft_config
@@ -41,13 +47,22 @@ class Weights:
                 adapters.attach_beside(model, folder, _inner(number))
             else:
                 model = adapters.attach(model, folder, name=_inner(number))
-        return model, cls(model, tuple(folders))
+        own: dict[str | None, Path] = {None: load.base_folder(values)}
+        if load.adapter_folders(values):
+            own[MAIN] = load.last_folder(values)
+        for number, folder in enumerate(folders.values()):
+            own[_inner(number)] = folder
+        return model, cls(model, tuple(folders), own)
 
     def key(self, request: GenerationRequest) -> str | None:
         """The adapter that answers a request, by its name within the model; None for the base."""
-        if request.adapter:
-            return _inner(self.adapters.index(request.adapter))
-        return MAIN if request.tuned and self.has_main else None
+        return self.key_of(tuned=request.tuned, adapter=request.adapter)
+
+    def key_of(self, *, tuned: bool, adapter: str) -> str | None:
+        """The adapter by its name within the model, from that of clients; None for the base."""
+        if adapter:
+            return _inner(self.adapters.index(adapter))
+        return MAIN if tuned and self.has_main else None
 
     @property
     def keys(self) -> list[str | None]:
