@@ -13,7 +13,7 @@ from backend.contract.system.files import write_atomic
 from backend.contract.texts.problems import Problem
 from backend.data import prepare, templates
 from backend.estimate import checkpointing
-from backend.export import publishing
+from backend.export import model_card, publishing
 from backend.model import adapters, load, reference, vocabulary
 from backend.model.side_files import SideFiles
 from backend.running import plots
@@ -117,7 +117,9 @@ def save(trainer: Any, folder: Path) -> None:
     rows, _ = metrics.read(folder / run_folder.METRICS, 0)
     if trainer.values.plot_loss:
         plots.draw_loss(rows, folder / plots.NAME)
-    publishing.write(folder, trainer.values, results, load.base_name(trainer.values))
+    name = model_card.public_name(load.base_name(trainer.values))
+    base = model_card.Base(name, load.base_folder(trainer.values))
+    model_card.write_run_card(folder, trainer.values, results, base)
 
 
 def _push(values: Arguments, folder: Path, report: Report) -> None:

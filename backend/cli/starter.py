@@ -52,6 +52,7 @@ FILES = frozenset(
 )
 CARD = f"""---
 license: apache-2.0
+base_model: HuggingFaceTB/SmolLM2-135M-Instruct
 language: en
 pipeline_tag: text-generation
 ---

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from transformers import AutoConfig, GenerationConfig
 
 from backend.contract.arguments.typed import Arguments
@@ -25,9 +24,10 @@ from backend.contract.texts.problems import ModelError, Problem, UsageError
 from backend.contract.texts.terminal_text import decimal_size
 from backend.data import templates
 from backend.data.rendering import Template
-from backend.export import gptq, merging, modelfile, publishing
-from backend.export.gguf import gguf_file
+from backend.export import gptq, merging, model_card, modelfile, publishing
+from backend.export.gguf import gguf_file, lora_file
 from backend.export.gguf.gguf_file import GgufModel
+from backend.export.gguf.lora_file import GgufLora
 from backend.export.new_folder import new_model_folder, require_free, require_room
 from backend.model import adapters, load, saved_weights, side_files
 from backend.model.architecture import Architecture, detect
@@ -36,6 +36,7 @@ from backend.running.report import Report
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 GIGABYTE = 10**9  # bytes
+SAFETENSORS = "safetensors"  # the value of export_format
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,10 @@ def run(values: Arguments, folder: Path) -> None:
     require_room(plan.target, size)
     with new_model_folder(values, plan.target, size) as new_folder:
         report.phase("exporting")
-        if gguf_model:
+        if isinstance(gguf_model, GgufLora):
+            name = lora_file.file_name(plan.target.name)
+            gguf_model.write(new_folder / name, plan.target.name, report.progress)
+        elif gguf_model:
             _write_gguf(gguf_model, plan, values, new_folder, report)
         elif values.export_quantization_bit:
             gptq.quantize(plan.base, new_folder, tokenizer, values)
@@ -84,27 +88,33 @@ def run(values: Arguments, folder: Path) -> None:
         report.phase("saving")
         if not gguf_model:
             _write_settings(values, new_folder, template)
-        (new_folder / "README.md").write_text(_card(plan, values), encoding="utf-8")
+        _write_card(plan, values, new_folder)
     weights = [*plan.target.glob("*.safetensors"), *plan.target.glob("*.gguf")]
     size = sum(path.stat().st_size for path in weights)
     results = {"bytes": size, "seconds": time.monotonic() - began}
     write_atomic(folder / run_folder.RESULTS, json.dumps(results, indent=2))
     params = {"path": str(plan.target), "size": decimal_size(size)}
     report.notice(Problem(code="exported", params=params, notice=True))
-    for command in _commands(plan.target, values):
+    for command in _commands(plan, values):
         report.notice(Problem(code="exported_use", params={"command": command}, notice=True))
     if values.export_hub_model_id:
         _push(plan, str(values.export_hub_model_id), report)
 
 
-def _commands(target: Path, values: Arguments) -> list[str]:
+def _commands(plan: Plan, values: Arguments) -> list[str]:
     """The lines that run the result in other programs, ready to copy."""
-    if values.export_format == gguf_file.FORMAT:
+    target = plan.target
+    if values.export_format == lora_file.FORMAT:
+        file = target / lora_file.file_name(target.name)
+        commands = [["llama-server", "-m", f"{plan.base.name}.gguf", "--lora", str(file)]]
+    elif values.export_format == gguf_file.FORMAT:
         file = target / gguf_file.file_name(target.name, values.gguf_type)
         commands = [["llama-server", "-m", str(file)]]
     else:
         commands = [["vllm", "serve", str(target)]]
-    if values.export_modelfile:
+        if not values.export_quantization_bit:
+            commands.append(["mlx_lm.server", "--model", str(target)])
+    if values.export_modelfile and values.export_format != lora_file.FORMAT:
         name = target.name.lower()  # as Ollama's names are
         commands.append(["ollama", "create", name, "-f", str(target / modelfile.NAME)])
     return [shlex.join(command) for command in commands]
@@ -142,8 +152,11 @@ def _plan(values: Arguments) -> Plan:
     return plan
 
 
-def _gguf_model(plan: Plan, values: Arguments, template: Template) -> GgufModel | None:
-    """What is written as GGUF, if that is the format. Raises ModelError where it cannot be."""
+def _gguf_model(plan: Plan, values: Arguments, template: Template) -> GgufModel | GgufLora | None:
+    """What is written as GGUF, if that is the format. Raises UsageError, or ModelError where it
+    cannot be."""
+    if values.export_format == lora_file.FORMAT:
+        return GgufLora.of(plan.architecture, load.read_config(values), plan.adapters)
     if values.export_format != gguf_file.FORMAT:
         return None
     config = load.read_config(values)
@@ -269,32 +282,20 @@ def _write_settings(values: Arguments, new_folder: Path, template: Template) -> 
         (new_folder / modelfile.NAME).write_text(text, encoding="utf-8")
 
 
-def _card(plan: Plan, values: Arguments) -> str:
-    """The text of the model card: what was merged into what, and how to load it."""
-    base = publishing.public_name(load.base_name(values))
-    is_gguf = values.export_format == gguf_file.FORMAT
-    head = {
-        "base_model": base,
-        "library_name": "gguf" if is_gguf else "transformers",
-        "pipeline_tag": "text-generation",
-        "tags": ["tuneboard"],
-    }
+def _write_card(plan: Plan, values: Arguments, folder: Path) -> None:
+    """Write the model card: what was merged into what, how it is run, and how it was trained."""
+    base = model_card.Base(model_card.public_name(load.base_name(values)), plan.base)
     names = ", ".join(each.name for each in plan.adapters) or "none"
     bits = values.export_quantization_bit
     stored = plan.dtype or dtype_of(plan.architecture.tensors)
     dtype = f"GPTQ {bits} bit" if bits else str(stored).removeprefix("torch.")
-    if is_gguf:
-        dtype = f"GGUF {values.gguf_type}"
-        file = gguf_file.file_name(plan.target.name, values.gguf_type)
-        use = f"```sh\nllama-server -m {file}\n```\n"
-    else:
-        use = (
-            "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-            'model = AutoModelForCausalLM.from_pretrained("<this folder>")\n'
-            'tokenizer = AutoTokenizer.from_pretrained("<this folder>")\n```\n'
-        )
-    return (
-        f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n"
-        f"# {plan.target.name}\n\n"
-        f"Exported with Tuneboard: base model {base}, merged adapters: {names}, {dtype}.\n\n{use}"
-    )
+    role, library = "merged adapters", "transformers"
+    use = f"```python\n{model_card.loading_code()}\n```"
+    if values.export_format != SAFETENSORS:
+        commands = "\n".join(_commands(plan, values)).replace(f"{plan.target}/", "")
+        use, library, dtype = f"```sh\n{commands}\n```", "gguf", f"GGUF {values.gguf_type}"
+    if values.export_format == lora_file.FORMAT:
+        role, dtype = "not merged, the adapters", "GGUF f32"
+    about = f"Exported with Tuneboard: base model {base.name}, {role}: {names}, {dtype}.\n\n{use}"
+    sources = [plan.base, *plan.adapters]
+    model_card.write_export_card(folder, plan.target.name, base, sources, about, library)

@@ -97,6 +97,20 @@ class WriteOptions:
 Deltas = Mapping[str, Sequence[Delta]]
 
 
+class NotPlainError(ValueError):
+    """An adapter is not plain LoRA: it has a setting or a tensor that plain LoRA does not have.
+
+    Its attributes are the adapter's folder, the name of the setting or tensor, and the value of the
+    setting or the shape of the tensor.
+    """
+
+    def __init__(self, folder: Path, name: str, value: Any) -> None:
+        super().__init__(f"{folder}: {name} = {value}")
+        self.folder = folder
+        self.name = name
+        self.value = value
+
+
 def plain_deltas(
     folders: Sequence[Path], tensors: Layout, renamed: Mapping[str, str]
 ) -> Deltas | None:
@@ -104,12 +118,17 @@ def plain_deltas(
 
     `renamed` gives the name in the files of each parameter whose name in the model is another.
     """
+    try:
+        return lora_deltas(folders, tensors, renamed)
+    except NotPlainError:
+        return None
+
+
+def lora_deltas(folders: Sequence[Path], tensors: Layout, renamed: Mapping[str, str]) -> Deltas:
+    """The same as `plain_deltas`, but raises NotPlainError instead of returning None."""
     deltas: dict[str, list[Delta]] = {}
     for folder in folders:
-        additions = _deltas(folder, tensors, renamed)
-        if additions is None:
-            return None
-        for name, delta in additions.items():
+        for name, delta in _deltas(folder, tensors, renamed).items():
             deltas.setdefault(name, []).append(delta)
     return deltas
 
@@ -202,10 +221,11 @@ def _add_deltas(
     return weight.contiguous()
 
 
-def _deltas(folder: Path, tensors: Layout, renamed: Mapping[str, str]) -> dict[str, Delta] | None:
+def _deltas(folder: Path, tensors: Layout, renamed: Mapping[str, str]) -> dict[str, Delta]:
+    """Raises NotPlainError."""
     scale = _scale(folder)
-    if scale is None or not (folder / ADAPTER).is_file():
-        return None
+    if not (folder / ADAPTER).is_file():
+        raise NotPlainError(folder, ADAPTER, None)
     parts = load_file(folder / ADAPTER)
     deltas = {}
     for key, down in parts.items():
@@ -215,23 +235,27 @@ def _deltas(folder: Path, tensors: Layout, renamed: Mapping[str, str]) -> dict[s
         target = tensors.get(name)
         if up is None or target is None or target.dtype is None:
             if not key.endswith(".lora_B.weight"):
-                return None
+                raise NotPlainError(folder, key, list(down.shape))
             continue
         if (up.shape[0], down.shape[1]) != target.shape or up.shape[1] != down.shape[0]:
-            return None
+            raise NotPlainError(folder, key, list(down.shape))
         deltas[name] = Delta(up, down, scale)
-    return deltas if 2 * len(deltas) == len(parts) else None
+    if 2 * len(deltas) != len(parts):
+        raise NotPlainError(folder, ADAPTER, None)
+    return deltas
 
 
-def _scale(folder: Path) -> float | None:
-    """The factor of an adapter's products, or None where it is not plain LoRA."""
+def _scale(folder: Path) -> float:
+    """The factor of an adapter's products. Raises NotPlainError."""
     config = read_json(folder / "adapter_config.json")
     rank, alpha = config.get("r"), config.get("lora_alpha")
-    if config.get("peft_type") != "LORA" or not isinstance(rank, int) or rank < 1:
-        return None
+    if config.get("peft_type") != "LORA":
+        raise NotPlainError(folder, "peft_type", config.get("peft_type"))
+    if not isinstance(rank, int) or rank < 1:
+        raise NotPlainError(folder, "r", rank)
     if not isinstance(alpha, int | float):
-        return None
-    own = {name: value for name, value in config.items() if name not in UNIMPORTANT}
-    if any(name not in DEFAULTS or value != DEFAULTS[name] for name, value in own.items()):
-        return None
+        raise NotPlainError(folder, "lora_alpha", alpha)
+    for name, value in config.items():
+        if name not in UNIMPORTANT and (name not in DEFAULTS or value != DEFAULTS[name]):
+            raise NotPlainError(folder, name, value)
     return float(alpha / (math.sqrt(rank) if config.get("use_rslora") else rank))

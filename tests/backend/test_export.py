@@ -345,7 +345,7 @@ def test_a_failure_or_stop_leaves_nothing(
             Report, "phase", lambda self, name: run_folder.request_stop(self.folder)
         )
     else:
-        target = {"weights": (merging, "_to_bytes"), "settings": (export, "_card")}[where]
+        target = {"weights": (merging, "_to_bytes"), "settings": (export, "_write_card")}[where]
         monkeypatch.setattr(*target, fail)
     with pytest.raises(Stopped if where == "stop" else TuneboardError) as error:
         run()

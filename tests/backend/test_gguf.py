@@ -267,6 +267,82 @@ def test_adapters_are_merged(
     assert f"llama-server -m {file.name}" in (file.parent / "README.md").read_text()
 
 
+@needs_llama_cpp
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("llama", ["lora"]),
+        ("llama", ["lora", "rslora"]),
+        ("qwen3", ["rslora"]),
+        ("phi3", ["lora"]),
+        ("gemma3", ["lora"]),
+    ],
+)
+def test_llama_cpp_answers_with_a_lora_as_with_the_merged_model(
+    run: Callable[..., Path],
+    model_of: Callable[[str], Path],
+    tmp_path: Path,
+    name: str,
+    kinds: list[str],
+) -> None:
+    """Rows of q and k in another order, a scale by the square root, several adapters as one."""
+    folder = model_of(name)
+    adapters = [
+        make_adapter(folder, tmp_path / f"{kind}{number}", r=3 + number, **ADAPTERS[kind])
+        for number, kind in enumerate(kinds)
+    ]
+    named = ",".join(str(each) for each in adapters)
+    target = tmp_path / "out" / "mine"
+    run(folder, adapter_name_or_path=named, export_format="gguf_lora", export_dir=target)
+    lora = target / "mine-LoRA-F32.gguf"
+    assert sorted(path.name for path in target.iterdir()) == ["README.md", lora.name]
+    assert f"llama-server -m {name}.gguf --lora {lora.name}" in (target / "README.md").read_text()
+    base = run(folder)
+    plain = read(base, TEXT)
+    reading = read(base, TEXT, count=32, adapter=lora)
+    assert reading.top != plain.top
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    for each in adapters:
+        model = PeftModel.from_pretrained(model, each).merge_and_unload()
+    assert loss_of_choices(model, reading.tokens, reading.top).max() < NEAR
+    ids = [*reading.tokens, *reading.answer]
+    assert loss_of_choices(model, ids[:-1], reading.answer).max() < NEAR
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting"),
+    [
+        ("dora", "use_dora"),
+        ("ranks", "alpha_pattern"),
+        ("pissa", "init_lora_weights"),
+        ("saved_head", "modules_to_save"),
+        ("embedding", "base_model.model.model.embed_tokens"),
+    ],
+)
+def test_an_adapter_that_a_lora_file_has_no_place_for_is_refused(
+    run: Callable[..., Path],
+    model_of: Callable[[str], Path],
+    tmp_path: Path,
+    kind: str,
+    setting: str,
+) -> None:
+    folder = model_of("llama")
+    adapter = make_adapter(folder, tmp_path / kind, **ADAPTERS[kind])
+    with pytest.raises(TuneboardError) as error:
+        run(folder, adapter_name_or_path=adapter, export_format="gguf_lora")
+    assert error.value.problems[0].code == "gguf_lora_kind"
+    assert str(error.value.problems[0].params["name"]).startswith(setting)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_lora_file_without_an_adapter_is_refused(
+    run: Callable[..., Path], model_of: Callable[[str], Path]
+) -> None:
+    with pytest.raises(TuneboardError) as error:
+        run(model_of("llama"), export_format="gguf_lora")
+    assert error.value.problems[0].code == "gguf_lora_no_adapter"
+
+
 def test_blocks_of_rows_give_the_same_file(
     run: Callable[..., Path],
     model_of: Callable[[str], Path],

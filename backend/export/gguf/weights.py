@@ -132,11 +132,11 @@ def _blocks(entry: Entry, tensor: Tensor, deltas: Sequence[Delta]) -> Iterator[n
                 up = delta.up[begin : begin + step].to(torch.float32)
                 rows = rows + delta.scale * (up @ delta.down.to(torch.float32))
             if entry.head:
-                rows = _interleave(rows, entry.head)
+                rows = interleave(rows, entry.head)
             yield (rows + entry.offset if entry.offset else rows).contiguous().numpy()
 
 
-def _interleave(rows: torch.Tensor, head: int) -> torch.Tensor:
+def interleave(rows: torch.Tensor, head: int) -> torch.Tensor:
     """The rows of each head with those of its two halves in turns."""
     halves = rows.reshape(-1, 2, head // 2, *rows.shape[1:])
     return halves.transpose(1, 2).reshape(rows.shape)

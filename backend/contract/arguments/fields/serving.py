@@ -75,13 +75,14 @@ QUANTIZED: When = (("export_format", ("safetensors",)), ("export_quantization_bi
 QUANTIZATION = FieldGroup("export", QUANTIZED, tasks=("export",))
 SAFETENSORS: When = (("export_format", ("safetensors",)),)
 GGUF: When = (("export_format", ("gguf",)),)
+WHOLE: When = (("export_format", ("safetensors", "gguf")),)
 GGUF_TYPES = ("q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "f16", "bf16", "f32")
 EXPORT = FieldGroup("export")
 
 
 EXPORT_FIELDS = (
     EXPORT.field("export_dir", "path", None, tasks=("export", "vocab")),
-    EXPORT.choice("export_format", ("safetensors", "gguf"), tasks=("export",)),
+    EXPORT.choice("export_format", ("safetensors", "gguf", "gguf_lora"), tasks=("export",)),
     EXPORT.choice("gguf_type", GGUF_TYPES, GGUF, tasks=("export",)),
     EXPORT.number("export_size", 5.0, 0.01, 1000.0, SAFETENSORS, tasks=("export",)),
     EXPORT.choice(
@@ -91,7 +92,7 @@ EXPORT_FIELDS = (
         tasks=("export",),
     ),
     EXPORT.choice("export_device", ("cpu", "auto"), tasks=("export",), widget="radio"),
-    EXPORT.field("export_modelfile", "bool", True, tasks=("export",)),
+    EXPORT.field("export_modelfile", "bool", True, WHOLE, tasks=("export",)),
     EXPORT.field(
         "export_quantization_bit", "choice", None, SAFETENSORS, choices=BITS, tasks=("export",)
     ),
