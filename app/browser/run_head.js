@@ -3,6 +3,7 @@
 
 import { copyText } from "./clipboard.js";
 import { make, setText } from "./dom.js";
+import { Use } from "./run_use.js";
 
 /** @typedef {import("./run_types").Head} HeadData */
 /** @typedef {import("./run_types").RunButton} Button */
@@ -24,6 +25,7 @@ export class Head {
   #problem = makeBox("run-problem");
   #notices = makeBox("run-notices");
   #fix = makeBox("run-fix");
+  #use;
   #copy = make("button", { type: "button", class: "run-button run-small" });
   #buttons = make("div", { class: "run-buttons" });
   #answer = make("p", { class: "run-answer", role: "status", hidden: true });
@@ -38,6 +40,7 @@ export class Head {
    */
   constructor(prefix, press) {
     this.#press = press;
+    this.#use = new Use(prefix);
     for (const how of OFFERS) {
       const id = `${prefix}-${how}`;
       const offer = make("button", {
@@ -61,7 +64,7 @@ export class Head {
     const first = make("div", { class: "run-head" }, this.#name, this.#state);
     this.root = make("div", { class: "run-part" }, first, this.#progress, this.#position);
     this.root.append(this.#tiles, this.#safe, this.#problem.root, this.#notices.root);
-    this.root.append(this.#fix.root, this.#buttons, this.#answer, this.#offers);
+    this.root.append(this.#fix.root, this.#use.root, this.#buttons, this.#answer, this.#offers);
     this.#buttons.dataset.prefix = prefix;
   }
 
@@ -73,6 +76,7 @@ export class Head {
     setText(this.#notices.title, words.notices);
     setText(this.#fix.title, words.fix);
     setText(this.#copy, words.copy);
+    this.#use.setWords(words);
     for (const offer of this.#offers.querySelectorAll("button")) setText(offer, words[offer.name]);
   }
 
@@ -87,6 +91,7 @@ export class Head {
     this.#problem.show(head.problem);
     this.#notices.show(head.notices);
     this.#fix.show(head.fix);
+    this.#use.show(head.use);
     this.#showButtons(head.buttons);
   }
 

@@ -34,6 +34,8 @@ export interface Head {
   files: string;
   /** Where its log is downloaded; "" for nowhere. */
   download: string;
+  /** Commands that run an exported model, and where it is downloaded; "" for nowhere. */
+  use: { commands: string[]; download: string };
 }
 
 export interface Table {

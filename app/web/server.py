@@ -19,7 +19,7 @@ from app.i18n import DEFAULT_LANGUAGE, languages
 from app.services.data import upload_folder
 from app.settings import Settings
 from app.ui import HEAD, THEME, build
-from app.web import news_feed, run_feed
+from app.web import export_feed, news_feed, run_feed
 from app.web.body_limit import BodyLimit
 from app.web.cached_responses import CachedResponses
 from app.web.first_scripts import add_first
@@ -57,6 +57,7 @@ def build_app(settings: Settings) -> ASGIApp:
 
     api.include_router(news_feed.router)
     api.include_router(run_feed.router)
+    api.include_router(export_feed.router)
     api.mount("/own/browser", Modules(directory=Path(__file__).parents[1] / "browser"))
 
     schemas: Schemas = {}

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,10 +109,32 @@ def test_export_and_open_in_chat(
     expect(page.locator("#export-run-notices")).to_contain_text(str(exported))
     assert (exported / "Modelfile").is_file()
     assert loads(exported)
+    use_elsewhere(page, exported)
     page.locator("#export-run-chat").click()
     expect(page.locator("#chat-load")).to_be_visible()
     expect(box(page, "model_name_or_path")).to_have_value("exports/one")
     expect(chips(page, "adapter_name_or_path")).to_have_count(0)
+
+
+def use_elsewhere(page: Page, exported: Path) -> None:
+    """Each command that runs the result has a button that copies it; one link brings it all."""
+    lines = page.locator("#export-run-use li")
+    commands = [f"vllm serve {exported}", f"mlx_lm.server --model {exported}"]
+    commands.append(f"ollama create one -f {exported}/Modelfile")
+    expect(lines.locator("code")).to_have_text(commands)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    for line, command in zip(lines.all(), commands, strict=True):
+        line.get_by_role("button").click()
+        copied = page.evaluate("() => navigator.clipboard.readText()")
+        assert copied == command
+    with page.expect_download() as download:
+        page.locator("#export-run-download-export").click()
+    assert download.value.suggested_filename == "one.zip"
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert {name.removeprefix("one/") for name in archive.namelist()} == {
+            path.name for path in exported.iterdir()
+        }
+        assert archive.testzip() is None
 
 
 def loads(folder: Path) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.i18n import t
-from app.services.models import catalog
+from app.services.models import catalog, export_archive
 from app.services.runs import fixes, hardware, history, run_text, runs
 from app.services.runs.history import History
 from backend.contract.folders.home import relative
@@ -19,6 +19,7 @@ ETA_FROM = 5  # steps: the first ones of a run are slower than those that follow
 DASH = "–"
 MACHINE = ("gpu", "load", "memory", "temperature", "power")
 USES = {"train": ("chat", "evaluate", "export"), "export": ("chat",)}  # what a result is used for
+COMMAND = "exported_use"  # the notice of an export with a command
 POINTS = ("name", "time", "eval_loss")
 
 Json = dict[str, Any]
@@ -43,6 +44,7 @@ def build_head(view: RunView, lang: str) -> Json:
         "resumable": train and view.ended and bool(runs.checkpoints(view.path)),
         "files": relative(view.path),
         "download": runs.log_link(view.path),
+        "use": _list_uses(view),
     }
 
 
@@ -116,7 +118,7 @@ def _list_problems(view: RunView, fix: fixes.Fix, known: History, lang: str) -> 
         *(problem for problem in problems if problem.notice),
         *troubles.notices(view, known.recent, known.evaluated),
         *([resumption] if resumption else []),
-        *view.notices,
+        *(notice for notice in view.notices if notice.code != COMMAND),
     ]
     return {
         "problem": _join(
@@ -124,6 +126,12 @@ def _list_problems(view: RunView, fix: fixes.Fix, known: History, lang: str) -> 
         ),
         "notices": _join(notices, lang),
     }
+
+
+def _list_uses(view: RunView) -> Json:
+    """The commands that run an exported model, and where it is downloaded ("" for nowhere)."""
+    commands = [str(each.params["command"]) for each in view.notices if each.code == COMMAND]
+    return {"commands": commands, "download": export_archive.link(view)}
 
 
 def _list_buttons(view: RunView, fix: fixes.Fix, lang: str) -> list[Json]:

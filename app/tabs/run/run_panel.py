@@ -26,6 +26,7 @@ WORDS = (
     "copy",
     "fix",
     "download",
+    "download_export",
     "metrics",
     "files",
     "log",
@@ -39,6 +40,7 @@ WORDS = (
     "progress",
     "safe",
     "search",
+    "use",
 )
 CHART_WORDS = (
     "best",
