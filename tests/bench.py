@@ -1,5 +1,5 @@
 """Benchmarks: `python -m tests.bench start|page|tryit|data|stream|readers|tokenize|ppo|predict|
-serve|vocab|vocab_small|train|dpo|merge|lists|look|growth|before`.
+serve|vocab|vocab_small|train|dpo|merge|export_memory|lists|look|growth|before`.
 
 start: the page's time to its first answer and its idle memory, against a bare Blocks page.
 page: the page in Chromium: its size, how soon it is usable, answers of the form, idle cost.
@@ -16,6 +16,7 @@ vocab: new pieces for Chinese, and pre-training with them, against the old vocab
 vocab_small: the same of a tenth as much text.
 train, dpo, merge: whole commands with their defaults, against hand-written floors (of so many
 rounds, else three); on a GPU where there is one.
+export_memory: peak memory of exports over the imports, against transformers' load and save.
 lists: ten thousand runs, or as many as are named: a tick, and the list in Chromium.
 look: the first answer about a run of 100 and of 100,000 rows, and later ones; pages of data files.
 growth: cost against size, of data files, metrics and runs, with the fitted exponent.
@@ -41,6 +42,7 @@ from backend.contract.arguments.command import Command
 from backend.contract.runs import metrics
 from tests import bench_answers, bench_data, bench_lists, bench_page
 from tests.bench_before import before
+from tests.bench_export import export_memory
 from tests.bench_ppo import ppo
 from tests.bench_readers import readers
 from tests.bench_speed import dpo, merge, train
@@ -158,6 +160,7 @@ BENCHES = {
     "train": train,
     "dpo": dpo,
     "merge": merge,
+    "export_memory": export_memory,
     "lists": lambda count=10_000: bench_lists.lists(free_port(), count),
     "look": lambda rounds=3: bench_lists.look(free_port(), rounds),
     "growth": bench_lists.growth,

@@ -1,6 +1,7 @@
 """GGUF files: a real llama.cpp and transformers read and answer as the model that was exported."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from backend.contract.arguments.fields.serving import GGUF_TYPES
 from backend.contract.texts.problems import TuneboardError
 from backend.export import export
 from backend.export.gguf import weights
+from tests import bench_export
 from tests.backend import tokenizer_kinds
 from tests.backend.conftest import CHATML, make_tokenizer
 from tests.backend.llama_cpp import needs_llama_cpp, read
@@ -357,6 +359,42 @@ def test_blocks_of_rows_give_the_same_file(
     target = tmp_path / "again" / "my-q8_0"
     blocks = run(folder, "q8_0", adapter_name_or_path=adapter, export_dir=target)
     assert (target / blocks.name).read_bytes() == whole.read_bytes()
+
+
+def test_memory_holds_no_more_than_a_part_of_the_model(
+    model_of: Callable[[str], Path], tmp_path: Path, workspace: Path
+) -> None:
+    """A quantized file of a model of 1.1 GB, all zeros that take no place on the disk.
+
+    The limit is 1.3 times the largest tensor and 500 MB. The 500 MB hold a block of numbers in
+    float32 (BLOCK, 67 MB), what gguf makes of it in quantizing, the tokenizer, and the pages of the
+    model's file that are mapped while they are read.
+    """
+    folder = copy_of(model_of("llama"), tmp_path / "large")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"intermediate_size": 64 * 4096, "num_hidden_layers": 5}
+    (folder / "config.json").write_text(json.dumps(config))
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(transformers.LlamaConfig(**config))
+    weights = folder / "model.safetensors"
+    weights.unlink()
+    entries, end = {}, 0
+    for name, weight in model.state_dict().items():
+        if name != "lm_head.weight":  # tied
+            span = [end, end + weight.numel() * 4]
+            entries[name] = {"dtype": "F32", "shape": list(weight.shape), "data_offsets": span}
+            end = span[1]
+    header = json.dumps(entries).encode()
+    header += b" " * (-len(header) % 8)
+    weights.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(weights, 8 + len(header) + end)
+    limit = 1.3 * bench_export.largest_tensor(folder) + 500e6
+    assert end > 1.5 * limit
+    growth = bench_export.measure_export(
+        tmp_path, folder, export_format="gguf", gguf_type="q8_0", export_dir=str(tmp_path / "made")
+    )
+    assert (tmp_path / "made" / "made-Q8_0.gguf").stat().st_size > end / 4
+    assert growth < limit
 
 
 @pytest.mark.parametrize(
