@@ -258,6 +258,23 @@ def test_the_message_box_is_in_view(
     expect(controls).to_be_hidden()
 
 
+def test_the_message_box_is_in_view_below_an_open_hub(
+    open_page: Callable[..., Page], server: Server
+) -> None:
+    """What is fetched from a hub lies above the conversation: on a phone it pushed the box out."""
+    page = open_page(viewport={"width": 390, "height": 844})
+    turn_to(page, "Chat")
+    page.locator("#hub-model summary").first.click()
+    expect(page.locator("#hub-model-search")).to_be_visible()
+    message, rest = page.locator("#chat-message textarea"), page.locator("#chat-seed textarea")
+    page.evaluate("scrollTo(0, 0)")
+    expect(message).to_be_in_viewport(ratio=1)
+    expect(button(page, "send")).to_be_in_viewport(ratio=1)
+    rest.scroll_into_view_if_needed()
+    rest.fill("7")  # what is last on the page is not under it
+    expect(message).to_be_in_viewport(ratio=1)
+
+
 def turn_to(page: Page, name: str) -> None:
     """Open a tab that a narrow page has in the menu at the end of the row."""
     tab = page.get_by_role("tab", name=name, exact=True).first
