@@ -4,6 +4,7 @@
 import { loadStyle, setText } from "./dom.js";
 import { language, onLanguage } from "./language.js";
 import { draw, drawEmpty, drawTitles, markOrder, place } from "./list_parts.js";
+import { Picks } from "./list_picks.js";
 import { filter, merge, sort } from "./list_rows.js";
 import { subscribe } from "./news.js";
 import { askLatest } from "./requests.js";
@@ -67,12 +68,15 @@ class List {
   #words = {};
   #isDue = true; // whether it is to be read once it is seen
   #isHidden = true; // whether the chosen row may be out of sight
+  /** @type {Picks | undefined} Of a list whose rows can be ticked. */
+  #picks;
 
   /** @param {Mounted} mounted */
   constructor(mounted) {
     const { element, data, watch, server } = mounted;
     this.#mounted = mounted;
     this.#parts = draw(element, data);
+    if (data.picks) this.#picks = this.#makePicks(data.prefix);
     const place = places.get(data.prefix)?.place ?? data.place;
     places.set(data.prefix, { place, refresh: () => this.#restart() });
     this.#ask = askLatest(
@@ -92,6 +96,20 @@ class List {
     watch("value", () => this.#follow());
     new IntersectionObserver(() => this.#askIfSeen()).observe(element);
     new ResizeObserver(() => this.#fit()).observe(element);
+  }
+
+  /** @param {string} prefix */
+  #makePicks(prefix) {
+    const picks = new Picks(prefix, this.#mounted.server, {
+      changed: () => this.#mark(),
+      say: (text, isWrong) => this.#say(text, isWrong),
+      refresh: (key) => {
+        if (key) this.#mounted.props.value = key;
+        this.#refresh();
+      },
+    });
+    this.#parts.note.before(picks.root);
+    return picks;
   }
 
   /**
@@ -165,6 +183,8 @@ class List {
     this.#byKey = new Map(this.#rows.map((row) => [row.key, row]));
     this.#cursor = answer.cursor;
     this.#isPart = !answer.cursor;
+    this.#picks?.setWords({ ...answer.picks, no: answer.words.no, lost: answer.words.unread });
+    if (!this.#isPart) this.#picks?.keep((key) => this.#byKey.has(key));
     this.#show(answer);
     if (this.#isPart) this.#ask();
   }
@@ -258,14 +278,18 @@ class List {
 
   /** @param {RowData} data */
   #makeItem({ key }) {
-    return (
-      this.#items.get(key) ??
-      new ListItem({ choose: () => this.#choose(key), act: (action) => this.#act(action, key) })
-    );
+    const picks = this.#picks;
+    const pick = picks && ((/** @type {string} */ name) => picks.toggle({ key, name }));
+    const choose = () => this.#choose(key);
+    const act = (/** @type {Action} */ action) => this.#act(action, key);
+    return this.#items.get(key) ?? new ListItem({ choose, act, pick });
   }
 
   #mark() {
-    for (const [key, item] of this.#items) item.isChosen = key === this.#mounted.props.value;
+    for (const [key, item] of this.#items) {
+      item.isChosen = key === this.#mounted.props.value;
+      item.isPicked = this.#picks?.has(key) ?? false;
+    }
   }
 
   /** @param {string} key */

@@ -13,11 +13,14 @@ import { readCell } from "./list_rows.js";
  * @typedef {object} Acts
  * @property {() => void} choose
  * @property {(action: Action) => void} act
+ * @property {((name: string) => void) | undefined} [pick]  it was ticked, or is no more; nothing where
+ *   rows cannot be
  */
 
 export class ListItem {
   root = make("tr", { class: "list-row" });
   #name = make("button", { type: "button", class: "list-name" });
+  #box = make("input", { type: "checkbox", class: "list-pick" });
   #acts;
   #drawn = "";
 
@@ -27,8 +30,10 @@ export class ListItem {
     this.root.addEventListener("click", (event) => {
       const { target } = event;
       if (this.#name.disabled) return;
-      if (!(target instanceof Element) || !target.closest(".list-actions")) acts.choose();
+      if (!(target instanceof Element)) acts.choose();
+      else if (!target.closest(".list-actions, .list-pick")) acts.choose();
     });
+    this.#box.addEventListener("change", () => acts.pick?.(this.#name.textContent ?? ""));
   }
 
   /** @param {boolean} isChosen */
@@ -36,6 +41,11 @@ export class ListItem {
     this.root.classList.toggle("list-chosen", isChosen);
     if (isChosen) this.#name.setAttribute("aria-current", "true");
     else this.#name.removeAttribute("aria-current");
+  }
+
+  /** @param {boolean} isPicked */
+  set isPicked(isPicked) {
+    this.#box.checked = isPicked;
   }
 
   /**
@@ -55,7 +65,7 @@ export class ListItem {
     const actions = make("td", { class: "list-actions" });
     actions.append(...this.#buttons(data.actions ?? [], view, actions));
     this.root.replaceChildren(...cells, actions);
-    if (hadFocus) this.#name.focus();
+    if (hadFocus && document.activeElement !== this.#box) this.#name.focus();
   }
 
   /**
@@ -69,6 +79,8 @@ export class ListItem {
     const [text, detail] = readCell(cell);
     if (at === 0) {
       setText(this.#name, text);
+      this.#box.setAttribute("aria-label", `${view.picks?.pick ?? ""} ${text}`);
+      if (this.#acts.pick) box.append(this.#box);
       box.append(this.#name);
     } else if (cell.tone) {
       box.append(make("span", { class: `list-pill list-${cell.tone}` }, text));

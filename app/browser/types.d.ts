@@ -363,6 +363,8 @@ export interface ListView {
   empty: string;
   begin: ListAction | null;
   words: { filter: string; no_match: string; no: string; unread: string };
+  /** Of what is done with ticked rows. */
+  picks: Record<string, string>;
 }
 
 export interface ListQuestion {
@@ -370,7 +372,36 @@ export interface ListQuestion {
   place: string;
 }
 
+/** What came of what was done with ticked rows. */
+export interface ListPickAnswer {
+  ok: true;
+  /** Before a deletion. */
+  question?: string;
+  /** After it, by language. */
+  words?: Record<string, string>;
+  /** The key of a renamed row. */
+  key?: string;
+  /** A comparison: the names of the runs, and of each the curves of its losses. */
+  names?: string[];
+  lines?: Record<string, { x: number[]; y: (number | null)[] }>[];
+  tables?: ComparedTable[];
+}
+
+/** `empty` is said where it has no rows; the first cell of each row is its title. */
+export interface ComparedTable {
+  title: string;
+  empty: string;
+  columns: string[];
+  rows: string[][];
+}
+
 export interface ListServer {
+  /** Of lists whose rows can be ticked. */
+  pick(question: {
+    do: string;
+    keys: string[];
+    lang: string;
+  }): Promise<ListPickAnswer | Failure | undefined>;
   read(
     question: ListQuestion & { cursor: string; first: boolean },
   ): Promise<ListView | Failure | undefined>;
@@ -384,6 +415,8 @@ export interface ListData {
   /** Whether the first row is chosen while none is. */
   first: boolean;
   filtered: boolean;
+  /** Whether its rows can be ticked. */
+  picks: boolean;
   /** Where the things of the list lie at first. */
   place: string;
   /** The parts of the news after which it is read again. */

@@ -2,8 +2,8 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.responses import Response
@@ -17,6 +17,7 @@ WORDS = ("filter", "no_match", "no", "unread")
 
 Read = Callable[[Question, str], "View"]
 Act = Callable[[str, str, Question], dict[str, str]]
+Pick = Callable[[Any], Question]
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,15 @@ class ListItem:
 @dataclass(frozen=True)
 class View:
     """What a list shows: titles of columns (a number's ends with its cells), rows, and what is
-    said instead where there is none ("" for nothing), with the one action that helps."""
+    said instead where there is none ("" for nothing), with the one action that helps. `picks`: the
+    words of what is done with ticked rows."""
 
     columns: Sequence[str]
     rows: Sequence[ListItem]
     empty: str
     begin: Action | None = None
     numbers: Sequence[int] = ()
+    picks: Mapping[str, str] = field(default_factory=dict)
 
 
 class Listing:
@@ -108,9 +111,12 @@ class Listing:
         value: str = "",
         place: str = "",
         news: Sequence[str] = (),
+        pick: Pick | None = None,
     ) -> Any:
         """Draw it here; returns the component. `label` is the key of its name for those who do not
-        see it, `place` where its things lie; it is read again after these parts of the news."""
+        see it, `place` where its things lie; it is read again after these parts of the news.
+        `pick` answers what is done with ticked rows, {"do", "keys"}; without it none can be ticked.
+        """
 
         def read(asked: Any) -> Response:
             return _write(answer(self.read_view, asked))
@@ -123,11 +129,12 @@ class Listing:
             '<div class="list"></div>',
             value,
             events=self.events,
-            functions=[read, act],
+            functions=[read, act, *([pick] if pick else [])],
             elem_id=elem_id,
             prefix=f"{self.key}-",
             first=self.first,
             filtered=self.filtered,
+            picks=pick is not None,
             place=place,
             news=[*news],
             label=TextKeys(label),

@@ -172,6 +172,18 @@ def add_run(parser: CommandParser) -> None:
     parser.add("run", text="command.run", metavar="RUN")
 
 
+def add_compare(parser: CommandParser) -> None:
+    """The runs to compare."""
+    parser.add("runs", nargs="+", metavar="RUN")
+    parser.add("--json", text="command.json", action="store_true")
+
+
+def add_rename(parser: CommandParser) -> None:
+    """A run, and its new name."""
+    add_run(parser)
+    parser.add("name", metavar="NAME")
+
+
 def add_resume(parser: CommandParser) -> None:
     """The options of `resume`; what is to change is said in arguments of train."""
     add_run(parser)

@@ -139,6 +139,13 @@ COMMANDS = {
         command_words.add_resume,
         reads="both",
     ),
+    "runs compare": Command(
+        "backend.cli.ended_runs:compare_runs", "first second --json", command_words.add_compare
+    ),
+    "runs rename": Command(
+        "backend.cli.ended_runs:rename_run", "first best", command_words.add_rename
+    ),
+    "runs remove": Command("backend.cli.ended_runs:remove_run", "first", command_words.add_run),
     "runs find": Command(
         "backend.cli.terminal:find_runs", "/mnt/old/saves", command_words.add_folder
     ),

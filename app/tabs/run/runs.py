@@ -13,7 +13,7 @@ from app.form.listing import Action, Cell, Listing, ListItem, View
 from app.i18n import has, in_all, t
 from app.services.runs import run_text, runs
 from app.services.runs.listed_run import ListedRun
-from app.tabs.run import run_panel
+from app.tabs.run import run_panel, run_picks
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.launching import launch
@@ -35,7 +35,8 @@ def build(context: Context) -> RunsTab:
     """Draw the tab inside the gr.Tab that is open, and wire it."""
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=320):
-            table = LISTING.draw("runs.table", "runs-table", news=["runs", "steps"])
+            news = ["runs", "steps"]
+            table = LISTING.draw("runs.table", "runs-table", news=news, pick=run_picks.pick)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
             panel = run_panel.build(context, prefix="runs", none="runs.pick")
     _wire(context, RunsTab(panel, table))
@@ -51,7 +52,8 @@ def list_runs(_: Question, lang: str) -> View:
         known = _tables[lang] = _Table(listed, rows, [row for _, _, row in rows.values()])
     columns = [t(f"runs.column.{name}", lang) for name in COLUMNS]
     begin = Action("begin", t("runs.begin", lang))
-    return View(columns, known.items, t("runs.none", lang), begin, NUMBERS)
+    picks = run_picks.words(lang)
+    return View(columns, known.items, t("runs.none", lang), begin, NUMBERS, picks)
 
 
 class _Table(NamedTuple):

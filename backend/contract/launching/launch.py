@@ -73,7 +73,7 @@ def start(
         raise RunFolderError(problem)
     if task == "train":
         values = resuming.require_checkpoint(values)
-    with _one_at_a_time() as sequence:
+    with one_at_a_time() as sequence:
         going = list_going() if exclusive or queued else []
         if exclusive:
             _require_free(going)
@@ -94,7 +94,7 @@ def start_recipe(
 
     Raises as `start` does.
     """
-    with _one_at_a_time() as sequence:
+    with one_at_a_time() as sequence:
         going = list_going() if exclusive or queued else []
         if exclusive:
             _require_free(going)
@@ -129,7 +129,7 @@ def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | No
     if values is not None:
         start("train", {**values, **resumed_run.of_run(path)}, env)
         return
-    with _one_at_a_time():
+    with one_at_a_time():
         view = run_folder.read(path)
         if not view.ended:
             raise RunFolderError(Problem(code="run_going_on", params={"path": str(path)}))
@@ -148,7 +148,7 @@ def resume(path: Path, env: Mapping[str, str] | None = None, values: Values | No
 
 def find_runs(folder: Path) -> list[Path]:
     """Search a folder for runs that are not in the index, and add them to it."""
-    with _one_at_a_time():
+    with one_at_a_time():
         before = set(run_files.list_runs(saves()))
         unlisted = [
             each for each in run_files.find(folder) if not run_files.is_standard(saves(), each)
@@ -223,7 +223,7 @@ def _supervise_new(folder: Path, secrets: Mapping[str, str], before: Sequence[Ru
 
 
 @contextmanager
-def _one_at_a_time() -> Iterator[int]:
+def one_at_a_time() -> Iterator[int]:
     """Hold the lock of all launches, and yield the number of this one, larger than all before."""
     saves().mkdir(parents=True, exist_ok=True)
     handle = take_lock(saves() / LOCK, None)

@@ -78,6 +78,7 @@ __all__ = [
     "exit_code",
     "find_damaged",
     "is_without_result",
+    "move_to_trash",
     "read",
     "request_stop",
     "resumption",
@@ -176,7 +177,7 @@ def _make_way(path: Path, values: Values) -> Iterator[_Way]:
         raise _refusal("output_dir_foreign", path)
     if not read(path).ended:
         raise _refusal("output_dir_running", path)
-    moves = archive(path, (*ONCE, *ATTEMPT)) if resume else _trash(path)
+    moves = archive(path, (*ONCE, *ATTEMPT)) if resume else [(path, move_to_trash(path))]
     params = {"path": str(moves[0][1])} if moves else {}
     replaced = () if resume else (Problem(code="run_replaced", params=params, notice=True),)
     try:
@@ -187,12 +188,14 @@ def _make_way(path: Path, values: Values) -> Iterator[_Way]:
         raise
 
 
-def _trash(path: Path) -> list[tuple[Path, Path]]:
+def move_to_trash(path: Path) -> Path:
+    """Move the folder of a run to .trash, where no run is listed; returns its new place. Raises
+    OSError."""
     trash = (saves() if path.is_relative_to(saves()) else path.parent) / TRASH
     trash.mkdir(mode=0o700, parents=True, exist_ok=True)
     place = _free(trash, f"{path.name}-")
     os.rename(path, place)
-    return [(path, place)]
+    return place
 
 
 @contextmanager
