@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, GenerationConfig
 
+from backend.contract.arguments.fields.serving import K_QUANTS
 from backend.contract.arguments.typed import Arguments
 from backend.contract.folders.home import output
 from backend.contract.models import model_folder
@@ -25,7 +26,7 @@ from backend.contract.texts.terminal_text import decimal_size
 from backend.data import templates
 from backend.data.rendering import Template
 from backend.export import gptq, merging, model_card, modelfile, publishing
-from backend.export.gguf import gguf_file, lora_file
+from backend.export.gguf import gguf_file, k_quants, lora_file
 from backend.export.gguf.gguf_file import GgufModel
 from backend.export.gguf.lora_file import GgufLora
 from backend.export.new_folder import new_model_folder, require_free, require_room
@@ -73,6 +74,8 @@ def run(values: Arguments, folder: Path) -> None:
         report.notice(notice)
     gguf_model = _gguf_model(plan, values, template)
     size = gguf_model.size if gguf_model else plan.size
+    if values.export_format == gguf_file.FORMAT and values.gguf_type in K_QUANTS:
+        size += size // 2  # both files for a while
     require_room(plan.target, size)
     with new_model_folder(values, plan.target, size) as new_folder:
         report.phase("exporting")
@@ -170,7 +173,8 @@ def _gguf_of(
     tensors = {name: each for name, each in architecture.tensors.items() if name not in beside}
     carried = templates.result_template(template, values)
     name = architecture.kind.__name__
-    return GgufModel.of(values.gguf_type, name, config, tensors, carried)
+    kind = k_quants.source_kind(values.gguf_type, dtype_of(architecture.tensors))
+    return GgufModel.of(kind, name, config, tensors, carried)
 
 
 def _write_gguf(
@@ -189,7 +193,11 @@ def _write_gguf(
         config = AutoConfig.from_pretrained(whole)
         model = _gguf_of(architecture, config, values, model.template)
     name = gguf_file.file_name(plan.target.name, values.gguf_type)
-    model.write(new_folder / name, plan.target.name, deltas or {}, report.progress)
+    is_k_quant = values.gguf_type in K_QUANTS
+    file = new_folder.with_name(f".{name}.source") if is_k_quant else new_folder / name
+    model.write(file, plan.target.name, deltas or {}, report.progress)
+    if is_k_quant:
+        k_quants.quantize(file, new_folder / name, values.gguf_type, report)
     if values.export_modelfile:
         text = modelfile.modelfile(model.template, values, model.context, f"./{name}")
         (new_folder / modelfile.NAME).write_text(text, encoding="utf-8")

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / ".llama_cpp" / "node_modules" / "node-llama-cpp" / "dist" / "index.js"
+LIBRARIES = ROOT / ".llama_cpp" / "node_modules" / "@node-llama-cpp"
 needs_llama_cpp = pytest.mark.skipif(
     not LIBRARY.is_file(), reason="no llama.cpp here: tests/install_llama_cpp.sh installs one"
 )

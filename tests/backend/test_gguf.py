@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from backend.export.gguf import weights
 from tests import bench_export
 from tests.backend import tokenizer_kinds
 from tests.backend.conftest import CHATML, make_tokenizer
-from tests.backend.llama_cpp import needs_llama_cpp, read
+from tests.backend.llama_cpp import LIBRARIES, needs_llama_cpp, read
 from tests.backend.test_export import ADAPTERS, make_adapter
 
 TEXT = (
@@ -70,6 +71,11 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "Llama",
         "chatml",
         {"rope_parameters": {"rope_type": "linear", "rope_theta": 5e4, "factor": 2.0}},
+    ),
+    "wide": (
+        "Llama",
+        "chatml",
+        {"hidden_size": 256, "intermediate_size": 512, "initializer_range": 0.05},
     ),
     "smollm": ("Llama", "smollm", {}),
     "mistral": ("Mistral", "llama2", {"sliding_window": None}),
@@ -203,11 +209,85 @@ def test_llama_cpp_answers_with_each_number_format(
     assert kind.startswith("q") or losses.max() < NEAR
 
 
-def round_blocks(numbers: torch.Tensor) -> torch.Tensor:
+def round_blocks(numbers: torch.Tensor, width: int = 32) -> torch.Tensor:
     """The numbers as llama.cpp rounds what it multiplies quantized weights with."""
-    blocks = numbers.reshape(-1, 32)
+    blocks = numbers.reshape(-1, width)
     scale = (blocks.abs().amax(-1, keepdim=True) / 127).clamp_min(1e-20)
-    return ((blocks / scale).round() * scale.half().float()).reshape(numbers.shape)
+    scale = scale.half().float() if width == 32 else scale
+    return ((blocks / scale).round().clamp(-128, 127) * scale).reshape(numbers.shape)
+
+
+@pytest.fixture
+def quantizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """llama-quantize on PATH: its command line is a stand-in, what quantizes is llama.cpp's own
+    library, since no package has the program itself."""
+    program = tmp_path / "bin" / "llama-quantize"
+    program.parent.mkdir()
+    script = Path(__file__).with_name("llama_quantize.py")
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "{LIBRARIES}" "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return program
+
+
+# The format of most tensors, and the largest error of a logit in parts of their deviation.
+K_ERRORS = {
+    "q6_k": ("Q6_K", 0.4),
+    "q5_k_m": ("Q5_K", 0.7),
+    "q4_k_m": ("Q4_K", 1.5),
+    "q2_k": ("Q2_K", 4.0),
+}
+
+
+@needs_llama_cpp
+@pytest.mark.parametrize("kind", K_ERRORS)
+def test_llama_cpp_makes_k_quants_and_answers_with_them(
+    run: Callable[..., Path], model_of: Callable[[str], Path], quantizer: Path, kind: str
+) -> None:
+    """About as exact as the formats of as many bits that the package gguf writes: q5_0 errs by 0.62
+    here, q4_0 by 1.25."""
+    folder = model_of("wide")
+    file = run(folder, kind)
+    assert sorted(path.name for path in file.parent.iterdir()) == sorted(
+        [file.name, "Modelfile", "README.md"]
+    )
+    name, most = K_ERRORS[kind]
+    formats = [each.tensor_type.name for each in gguf.GGUFReader(file).tensors]
+    assert max(set(formats) - {"F32"}, key=formats.count) == name
+    reading = read(file, TEXT)
+    model = load(file)
+    whole = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    wanted = logits(whole, reading.tokens)
+    error = (logits(model, reading.tokens) - wanted).abs().max() / wanted.std()
+    assert 0 < error < most
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_pre_hook(lambda _, inputs: (round_blocks(inputs[0], 256),))
+    assert loss_of_choices(model, reading.tokens, reading.top).mean() < NEAR / 5
+
+
+def test_k_quants_without_llama_cpp_say_what_to_install(
+    run: Callable[..., Path],
+    model_of: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(TuneboardError) as error:
+        run(model_of("llama"), "q4_k_m")
+    assert error.value.problems[0].code == "gguf_no_quantizer"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_quantizer_that_fails_is_quoted_and_leaves_nothing(
+    run: Callable[..., Path], model_of: Callable[[str], Path], tmp_path: Path, quantizer: Path
+) -> None:
+    quantizer.write_text("#!/bin/sh\necho reading; echo no such format; exit 1\n")
+    with pytest.raises(TuneboardError) as error:
+        run(model_of("llama"), "q4_k_m")
+    assert error.value.problems[0].code == "gguf_quantize_failed"
+    assert error.value.problems[0].params["reason"] == "no such format"
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def load(file: Path) -> Any:

@@ -4,6 +4,7 @@ They are fast: no large file is read, nothing is imported.
 """
 
 import os
+import shutil
 from importlib import metadata
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.fields.serving import K_QUANTS, QUANTIZER
 from backend.contract.arguments.fields.stages import TRL
 from backend.contract.arguments.fields.training import METRICS, ZERO
 from backend.contract.arguments.names import check_output_dir
@@ -251,10 +253,15 @@ def check_token(values: Arguments) -> list[Problem]:
 
 
 def check_export(values: Arguments) -> list[Problem]:
-    """The problems of an export: a target that is not empty, or a format that is not supported."""
+    """The problems of an export: a target that is not empty, or a format that is not supported, or
+    needs a program that is not installed."""
     problems = []
     if values.export_legacy_format:
         problems.append(Problem(code="export_legacy_format", field="export_legacy_format"))
+    is_k_quant = values.export_format == "gguf" and values.gguf_type in K_QUANTS
+    if is_k_quant and shutil.which(QUANTIZER) is None:
+        params = {"kind": values.gguf_type, "name": QUANTIZER}
+        problems.append(Problem(code="gguf_no_quantizer", field="gguf_type", params=params))
     texts = values.export_quantization_dataset
     if values.export_quantization_bit and texts and not local(texts).exists():
         params = {"path": describe_places(texts)}

@@ -77,13 +77,16 @@ SAFETENSORS: When = (("export_format", ("safetensors",)),)
 GGUF: When = (("export_format", ("gguf",)),)
 WHOLE: When = (("export_format", ("safetensors", "gguf")),)
 GGUF_TYPES = ("q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "f16", "bf16", "f32")
+# What llama.cpp's own program writes.
+K_QUANTS = ("q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_k_s", "q3_k_m", "q2_k")
+QUANTIZER = "llama-quantize"
 EXPORT = FieldGroup("export")
 
 
 EXPORT_FIELDS = (
     EXPORT.field("export_dir", "path", None, tasks=("export", "vocab")),
     EXPORT.choice("export_format", ("safetensors", "gguf", "gguf_lora"), tasks=("export",)),
-    EXPORT.choice("gguf_type", GGUF_TYPES, GGUF, tasks=("export",)),
+    EXPORT.choice("gguf_type", (*GGUF_TYPES, *K_QUANTS), GGUF, tasks=("export",)),
     EXPORT.number("export_size", 5.0, 0.01, 1000.0, SAFETENSORS, tasks=("export",)),
     EXPORT.choice(
         "export_dtype",
