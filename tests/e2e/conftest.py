@@ -20,6 +20,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.backend.conftest import tiny_model_dir, tiny_tokenizer  # noqa: F401 (fixtures)
+from tests.e2e.page_process import ForkedPage
 
 ROOT = Path(__file__).parents[2]
 expect.set_options(timeout=40_000)  # two busy cores, and slow machines
@@ -47,6 +48,14 @@ FLAGS = [
 ]
 
 
+def _environment() -> dict[str, str]:
+    """This process's, without what pytest writes into it for each test."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
+AT_START = _environment()
+
+
 @dataclass
 class Server:
     """A page process; `kill` it and `start` it again as often as a test likes."""
@@ -55,7 +64,7 @@ class Server:
     port: int
     env: dict[str, str] = field(default_factory=dict)
     path: tuple[str, ...] = ()
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | ForkedPage | None = None
 
     @property
     def url(self) -> str:
@@ -63,13 +72,18 @@ class Server:
 
     def start(self) -> None:
         env = {**os.environ, **self.env, "TUNEBOARD_HOME": str(self.home)}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "backend", "webui", "--port", str(self.port)],
-            cwd=self.home,
-            env={**env, "PYTHONPATH": os.pathsep.join([*self.path, str(ROOT)])},
-            stdout=(self.home / "web.log").open("ab"),
-            stderr=subprocess.STDOUT,
-        )
+        env |= {"PYTHONPATH": os.pathsep.join([*self.path, str(ROOT)])}
+        args = ["--port", str(self.port)]
+        if self.process is None and not self.env and not self.path and _environment() == AT_START:
+            self.process = ForkedPage(args, self.home, env)
+        else:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "backend", "webui", *args],
+                cwd=self.home,
+                env=env,
+                stdout=(self.home / "web.log").open("ab"),
+                stderr=subprocess.STDOUT,
+            )
         limit = time.monotonic() + 60
         while not self._answers():
             assert self.process.poll() is None, (self.home / "web.log").read_text()
