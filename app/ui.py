@@ -9,7 +9,6 @@ from app.events import LANGUAGE_BOX
 from app.form.component import make_call, make_component
 from app.form.form import Form, Schemas
 from app.i18n import DEFAULT_LANGUAGE, Texts, languages, t
-from app.services.models import catalog
 from app.services.runs import runs
 from app.tabs import evaluate, export, recipes, train
 from app.tabs.chat import chat
@@ -21,6 +20,7 @@ from app.tabs.shared.context import Context
 from app.tabs.shared.keeping import Keeper
 from app.tabs.shared.wiring import QUIET
 from app.theme import HEAD, THEME
+from backend.contract.runs.model_folders import result_folder
 from backend.contract.runs.run_folder import RunView
 
 __all__ = ["HEAD", "THEME", "build"]
@@ -127,7 +127,7 @@ def _wire_results(
                 return [gr.skip()] * (3 if fill else 2)
             view = runs.view(folder)
             filled = [fill(view)] if fill else []
-            return [gr.Tabs(selected=tab), chat.open_run(catalog.result_folder(view)), *filled]
+            return [gr.Tabs(selected=tab), chat.open_run(result_folder(view)), *filled]
 
         return open_run
 

@@ -8,6 +8,7 @@ from app.services.models import catalog
 from backend.contract.arguments.typed import Arguments
 from backend.contract.models.template_names import OFFERED
 from backend.contract.registry import dataset_info
+from backend.contract.runs import model_folders
 from backend.contract.texts.problems import TuneboardError
 
 Group = dict[str, Any]
@@ -47,8 +48,8 @@ def datasets(folder: str) -> list[str]:
 
 
 def _models(hub: str, lang: str) -> list[Group]:
-    here = [(model.path, model.name) for model in catalog.local_models()]
-    downloaded = catalog.downloaded_models(hub)
+    here = [(model.path, model.name) for model in model_folders.local_models()]
+    downloaded = model_folders.downloaded_models(hub)
     here += [(name, name) for name in downloaded]
     runs = [(path, label) for label, path in catalog.trained_models()]
     known = {name for _, name in here}

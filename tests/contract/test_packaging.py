@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from app.services.models import catalog
-from backend.contract.runs import run_folder, run_names
+from backend.contract.runs import model_folders, run_folder, run_names
 from backend.contract.runs.run_view import folders
 
 ROOT = Path(__file__).parents[2]
@@ -26,14 +26,14 @@ def test_the_readme_in_saves_is_no_run_and_no_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
-    before = catalog.local_models(), catalog.trained_models()
+    before = model_folders.local_models(), catalog.trained_models()
     saves = tmp_path / "saves"
     saves.mkdir()
     shutil.copy(ROOT / "saves" / "README.md", saves)
     assert run_folder.runs(saves) == []
     assert folders(saves) == []
     assert run_names.find("README.md") == []
-    assert (catalog.local_models(), catalog.trained_models()) == before == ([], [])
+    assert (model_folders.local_models(), catalog.trained_models()) == before == ([], [])
 
 
 def test_the_metadata_of_the_package() -> None:

@@ -3,9 +3,10 @@
 import pytest
 
 from app.form.form import Form
-from app.services.runs import course_view, estimates, runs
+from app.services.runs import course_view, runs
 from app.tabs.run import memory_questions
 from backend.contract.arguments.arguments import defaults
+from backend.contract.preflight import estimates
 from backend.contract.runs.forecast import Forecast, in_words
 from backend.contract.texts.problems import ModelError, Problem
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.services.runs import estimates, fixes
+from app.services.runs import fixes
 from app.services.runs.memory_doctor import Doctor
+from backend.contract.preflight import estimates
 from backend.contract.runs.run_folder import State
 from backend.contract.texts.problems import ModelError, Problem
 from tests.failures.conftest import until

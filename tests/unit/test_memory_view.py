@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.services.runs import estimates, memory_view
+from app.services.runs import memory_view
 from app.services.runs.hardware import GIB
 from app.tabs.run.memory_questions import make_questions
+from backend.contract.preflight import estimates
 from backend.contract.texts.problems import ModelError, Problem, TuneboardError
 from tests.unit.forms import train_form
 from tests.unit.stand_in import stand_in_for_children

@@ -8,17 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.services.runs import tail as module
-from app.services.runs.tail import (
-    CUT,
-    MASK,
-    MAX_LINE,
-    MAX_LINES,
-    TAIL_BYTES,
-    Piece,
-    clean,
-    read_since,
-    read_whole,
-)
+from app.services.runs.tail import MAX_LINES, TAIL_BYTES, Piece, read_since, read_whole
+from backend.contract.texts.log_text import CUT, MASK, MAX_LINE, clean
 
 TABLE = [
     ("plain\ttext\n", "plain\ttext\n"),

@@ -1,58 +1,27 @@
 """The models and adapters that can be chosen: local folders, finished runs, hub models."""
 
 import csv
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import backend
 from app.services.runs import runs
 from backend.contract.folders.home import home, output, relative, saves
-from backend.contract.runs.run_folder import RunView, State
+from backend.contract.runs.model_folders import (
+    LOCAL_FOLDERS,
+    MAKERS,
+    Model,
+    downloaded_models,
+    is_adapter,
+    is_model,
+    is_usable,
+    local_models,
+)
+from backend.contract.runs.run_folder import State
 
-LOCAL_FOLDERS = ("saves/models", "models")
 WEIGHTS = "*.safetensors"
 STARTER = "SmolLM2-135M-Instruct"
-MAKERS = {"export", "vocab"}  # tasks whose result is not in the folder of the run
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model by name, with its path or its ids on the hubs."""
-
-    name: str
-    path: str
-    modelscope: str = ""
-
-    def path_on(self, hub: str) -> str:
-        """The folder of the model on this machine, or its id on the hub of this name."""
-        return self.modelscope if hub == "modelscope" and self.modelscope else self.path
-
-
-def local_models() -> list[Model]:
-    """The folders with a config.json in saves/models and models, by name, with relative paths."""
-    models = []
-    for parent in LOCAL_FOLDERS:
-        for config in sorted((home() / parent).glob("*/config.json")):
-            path = f"{parent}/{config.parent.name}"
-            models.append(Model(config.parent.name, path))
-    return models
-
-
-def downloaded_models(hub: str) -> list[str]:
-    """The ids of the models of a hub that lie whole in its cache, by name."""
-    at_home = Path.home() / ".cache"
-    if hub == "modelscope":
-        place = Path(os.environ.get("MODELSCOPE_CACHE") or at_home / "modelscope")
-        start, folders = "", (place / "models").glob("*--*/snapshots")
-    else:
-        place = Path(os.environ.get("HF_HOME") or at_home / "huggingface") / "hub"
-        place = Path(os.environ.get("HF_HUB_CACHE") or place)
-        start, folders = "models--", place.glob("models--*/snapshots")
-    whole = [each.parent.name for each in folders if not _is_half(each.parent)]
-    return sorted(name.removeprefix(start).replace("--", "/") for name in whole)
 
 
 def find_only_model(hub: str) -> str:
@@ -61,11 +30,6 @@ def find_only_model(hub: str) -> str:
     here = [model.path for model in local_models() if any((home() / model.path).glob(WEIGHTS))]
     known = [*here, *downloaded_models(hub)]
     return known[0] if len(known) == 1 else ""
-
-
-def _is_half(folder: Path) -> bool:
-    """Whether a download into a folder of a cache has not ended."""
-    return next(folder.rglob("*.incomplete"), None) is not None
 
 
 @cache
@@ -83,11 +47,6 @@ def catalog() -> tuple[Model, ...]:
 def starter_present() -> bool:
     """Whether the starter model lies in saves/models."""
     return (saves() / "models" / STARTER / "model.safetensors").is_file()
-
-
-def is_adapter(folder: Path) -> bool:
-    """Whether a finished run's folder holds an adapter (and not a whole model)."""
-    return (folder / "adapter_config.json").is_file()
 
 
 Offer = tuple[str, str]  # the label in a list, and the path it stands for
@@ -114,16 +73,6 @@ def newest_result() -> Offer | None:
     return next((_offer(*each) for each in _results(reward=False) if is_usable(each[1])), None)
 
 
-def is_model(folder: Path) -> bool:
-    """Whether a folder holds a whole model."""
-    return (folder / "config.json").is_file() and not is_adapter(folder)
-
-
-def is_usable(folder: Path) -> bool:
-    """Whether a folder holds an adapter or a whole model."""
-    return is_adapter(folder) or is_model(folder)
-
-
 def _results(*, reward: bool) -> Iterator[tuple[str, Path]]:
     """(label, folder) of training runs with a result, the newest first, and of their checkpoints.
 
@@ -138,12 +87,6 @@ def _results(*, reward: bool) -> Iterator[tuple[str, Path]]:
         for point in runs.checkpoints(run.path):
             loss = "" if point.eval_loss is None else f" · eval {point.eval_loss:.4f}"
             yield f"{label} · step {point.step}{loss}", point.path
-
-
-def result_folder(view: RunView) -> Path:
-    """The folder of the model or adapter that a run has made: its own, or the named one."""
-    named = view.arguments.export_dir if view.task in MAKERS else None
-    return output(named) if named else view.path
 
 
 def _export_folders() -> list[Path]:

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.i18n import t
-from app.services.models import catalog, export_archive
+from app.services.models import export_archive
 from app.services.runs import fixes, hardware, history, run_text, runs
 from app.services.runs.history import History
 from backend.contract.folders.home import relative
 from backend.contract.models.devices import Gpu
-from backend.contract.runs import run_folder, run_view, troubles
+from backend.contract.runs import model_folders, run_folder, run_view, troubles
 from backend.contract.runs.run_folder import RunView, State
 from backend.contract.texts.numbers import format_number, localize
 from backend.contract.texts.problems import Problem
@@ -138,7 +138,7 @@ def _list_buttons(view: RunView, fix: fixes.Fix, lang: str) -> list[Json]:
     """The buttons that apply, the most useful first; that one is primary."""
     train = view.task == "train"
     ends = {State.SUCCEEDED, State.STOPPED} if train else {State.SUCCEEDED}
-    result = view.state in ends and catalog.is_usable(catalog.result_folder(view))
+    result = view.state in ends and model_folders.is_usable(model_folders.result_folder(view))
     uses = USES.get(view.task, ()) if result else ()
     texts = {
         "restart": _name_restart(fix, lang) if fix.changes else "",

@@ -4,10 +4,10 @@ import json
 import threading
 from dataclasses import dataclass
 
-from app.services.runs import estimates
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.typed import Arguments
 from backend.contract.models import model_folder
+from backend.contract.preflight import estimates
 from backend.contract.runs import memory
 from backend.contract.texts.problems import TuneboardError
 

@@ -16,6 +16,7 @@ from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.folders.home import home, relative
 from backend.contract.models.model_folder import adapter_base
+from backend.contract.runs.model_folders import is_adapter
 from backend.contract.system import boundary
 
 
@@ -133,7 +134,7 @@ def _keep(context: Context, parts: dict[str, Any]) -> None:
 
 def open_run(path: Path) -> Any:
     """The update of the model bar that chooses what a run has made, an adapter or whole weights."""
-    if boundary.refusal(path) is None and catalog.is_adapter(path):
+    if boundary.refusal(path) is None and is_adapter(path):
         model, adapters = adapter_base(path), [relative(path)]
     else:
         model, adapters = relative(path), []

@@ -14,7 +14,7 @@ from app.form.values import check, display
 from app.i18n import TextKeys, languages, t
 from app.problems import problem_lines
 from app.services.page.row_values import RowValues
-from app.services.runs import estimates, runs
+from app.services.runs import runs
 from app.tabs.run.memory_questions import make_questions
 from app.tabs.shared.answer import offers_queue, stop_in_way
 from app.tabs.shared.wiring import QUIET
@@ -24,6 +24,7 @@ from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
 from backend.contract.folders.home import home
 from backend.contract.launching import launch
+from backend.contract.preflight import estimates
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import run_folder
 from backend.contract.texts.problems import Problem, TuneboardError, errors

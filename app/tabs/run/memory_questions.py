@@ -7,10 +7,11 @@ from app.form.component import answer
 from app.form.extra_arguments import BOX, leave_out
 from app.form.form import Form, Raw
 from app.form.values import check, display
-from app.services.runs import course_view, estimates, memory_view, runs
+from app.services.runs import course_view, memory_view, runs
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
+from backend.contract.preflight import estimates
 from backend.contract.texts.problems import ModelError, Problem, TuneboardError, UsageError, errors
 
 

@@ -1,6 +1,6 @@
-"""Estimates of the memory of a training, from a warm child, so that the page loads no torch.
+"""Estimates of the memory of a training, from a warm child, so that whoever asks loads no torch.
 
-One child (`python -m backend.estimate.answers`) serves the whole page process.
+One child (`python -m backend.estimate.answers`) serves the whole process that asks.
 """
 
 from typing import Any
@@ -17,10 +17,11 @@ child = WarmChild("backend.estimate.answers", HF_HUB_OFFLINE="1")
 _measuring = WarmChild("backend.estimate.answers", HF_HUB_OFFLINE="1")
 
 
-def estimate(values: Values) -> Message:
+def estimate(values: Values, silence: float = SILENCE_S) -> Message:
     """The parts of the peak memory of a training in bytes, their total, and what is free in each
-    place that computes: what `tuneboard estimate --json` prints. Raises TuneboardError."""
-    return _ask("estimate", values)
+    place that computes: what `tuneboard estimate --json` prints. Raises TuneboardError, also where
+    no answer comes for so many seconds of `silence`."""
+    return _ask("estimate", values, silence=silence)
 
 
 def foresee(values: Values) -> Forecast | None:
