@@ -1,5 +1,6 @@
 """`tuneboard train`, `eval`, `export`, `vocab`, `chat`, `api`: the tasks of the argument table."""
 
+import functools
 import importlib
 import os
 from argparse import Namespace
@@ -7,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backend.cli.terminal import follow, log_size, print_resumption
-from backend.contract.arguments.arguments import as_evaluation, from_argv, only_evaluates, resolve
+from backend.contract.arguments.arguments import from_argv, parse_task, resolve
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.typed import Arguments
 from backend.contract.folders.home import output, prepare
@@ -58,10 +59,7 @@ def parse_values(
 
     Raises as checks.check_values does; `look` sees the values before what is wrong with the data.
     """
-    values, problems = from_argv(words, task)
-    if task == "train" and only_evaluates(values):
-        task = "eval"
-        values, problems = as_evaluation(words)
+    task, values, problems = parse_task(task, functools.partial(from_argv, words))
     return task, check_values(task, values, problems, look)
 
 

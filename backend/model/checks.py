@@ -17,13 +17,21 @@ from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import MEDIA_PROBLEM, Entry
 from backend.contract.runs import run_names
 from backend.contract.texts.locales import t
-from backend.contract.texts.problems import DataError, ModelError, Params, Problem, UsageError
+from backend.contract.texts.problems import (
+    DataError,
+    ModelError,
+    Params,
+    Problem,
+    UsageError,
+    errors,
+)
 from backend.contract.texts.terminal_text import drop_marks, reader_language, say
 from backend.datafiles import formats, layouts, reading
 from backend.datafiles.turns import RowError
 from backend.datafiles.values import DataRow
 
 ROWS = 20  # that are looked at in each set
+PICTURED = "dataset_pictures"  # the code of a problem
 
 
 def picture_problems(values: Arguments, task: str) -> list[Problem]:
@@ -56,7 +64,7 @@ def _problem(entry: Entry, stage: str, argument: str) -> Problem | None:
     params: Params = {"name": entry.name, "file": str(entry.path), "line": lines[0]}
     params = {**params, "count": len(lines), "rows": len(rows)}
     some = len(lines) < len(rows)
-    return Problem(code="dataset_pictures", field=argument, params=params, notice=some)
+    return Problem(code=PICTURED, field=argument, params=params, notice=some)
 
 
 def _holds_media(read: formats.Read, row: DataRow) -> bool:
@@ -78,9 +86,30 @@ def check_values(
 ) -> Values:
     """Check the values of a task and print notices; returns the values with run names resolved.
 
+    Takes what `find_problems` takes. Raises every problem at once as UsageError, or as ModelError
+    where only the model has problems.
+    """
+    values, all_problems = find_problems(task, values, problems, inspect)
+    wrong = errors(all_problems)
+    if wrong:
+        print_problems(each for each in all_problems if each.notice and each.code == PICTURED)
+        named = {problem.field for problem in wrong} <= OF_MODEL
+        of_model = named and not errors(check_parsed(values, problems, task))
+        raise (ModelError if of_model else UsageError)(*wrong)
+    print_problems(all_problems)
+    return values
+
+
+def find_problems(
+    task: str,
+    values: Values,
+    problems: list[Problem],
+    inspect: Callable[[Values], None] | None = None,
+) -> tuple[Values, list[Problem]]:
+    """The values of a task with run names resolved, and every problem and notice of them.
+
     `problems` are those of parsing. Problems of the data come first; `inspect` is called with the
-    values before the paths are checked. Raises every problem at once as UsageError, or as
-    ModelError where only the model has problems.
+    values before the paths are checked.
     """
     values, notices = run_names.replace_names(values)
     all_problems = check_parsed(values, problems + notices, task) + report_ignored(values, task)
@@ -92,14 +121,7 @@ def check_values(
     ]
     pictured = picture_problems(resolve(values), task)
     all_problems = [*pictured, *all_problems]
-    all_problems.sort(key=lambda problem: problem.code != MEDIA_PROBLEM)
-    errors = [problem for problem in all_problems if not problem.notice]
-    if errors:
-        print_problems(problem for problem in pictured if problem.notice)
-        of_model = not wrong_fields and {problem.field for problem in errors} <= OF_MODEL
-        raise (ModelError if of_model else UsageError)(*errors)
-    print_problems(all_problems)
-    return values
+    return values, sorted(all_problems, key=lambda problem: problem.code != MEDIA_PROBLEM)
 
 
 def print_problems(problems: Iterable[Problem]) -> None:

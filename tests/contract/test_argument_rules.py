@@ -1,5 +1,6 @@
 """What follows from several arguments together: rules, evaluation instead of training, sampling."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def test_a_file_that_only_predicts_is_an_evaluation(tmp_path: Path) -> None:
     file.write_text(PREDICTS)
     values, _ = arguments.from_argv([str(file)], "train")
     assert arguments.only_evaluates(values)
-    values, problems = arguments.as_evaluation([str(file)])
+    values, problems = arguments.as_evaluation(partial(arguments.from_argv, [str(file)]))
     assert [(one.code, one.field) for one in problems] == [
         ("only_training", "ddp_timeout"),
         ("no_effect_cache", "use_cache"),
@@ -67,7 +68,7 @@ def test_an_evaluation_checks_what_belongs_to_training_too(words: list[str]) -> 
     words = ["--dataset", "X", "--lora_rank", "x", "--learning_rat", "1", *words]
     values, _ = arguments.from_argv(words, "train")
     assert arguments.only_evaluates(values)
-    values, problems = arguments.as_evaluation(words)
+    values, problems = arguments.as_evaluation(partial(arguments.from_argv, words))
     assert values["eval_dataset"] == "X"
     codes = sorted(one.code for one in errors(problems))
     assert codes == ["not_int", "unknown_argument"]

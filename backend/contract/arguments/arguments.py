@@ -7,7 +7,7 @@ from the default of its field and the field's `when` holds.
 import dataclasses
 import difflib
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from backend.contract.arguments.field import Field, FieldError, Value, Values
 from backend.contract.arguments.fields import FIELDS
@@ -20,6 +20,7 @@ from backend.contract.system.files import Located, read_mapping, write_mapping
 from backend.contract.texts.problems import Params, Problem
 
 MAX_PROBLEMS = 100
+Read = Callable[[str], tuple[Values, list[Problem]]]  # arguments as those of a subcommand
 
 
 def fields_of(task: str) -> list[Field]:
@@ -243,13 +244,22 @@ def only_evaluates(values: Values) -> bool:
     return not arguments.do_train and (arguments.do_predict or arguments.do_eval)
 
 
-def as_evaluation(words: Sequence[str]) -> tuple[Values, list[Problem]]:
-    """The words of a `tuneboard train` that only evaluates, as values of `tuneboard eval`.
+def parse_task(task: str, read: Read) -> tuple[str, Values, list[Problem]]:
+    """The subcommand that is meant (eval in place of a train that only evaluates), its values and
+    the problems of these; `read` parses what was written as a subcommand."""
+    values, problems = read(task)
+    if task != "train" or not only_evaluates(values):
+        return task, values, problems
+    return "eval", *as_evaluation(read)
+
+
+def as_evaluation(read: Read) -> tuple[Values, list[Problem]]:
+    """A `tuneboard train` that only evaluates, as values of `tuneboard eval`.
 
     An argument of training alone becomes a notice where its value is not the default.
     """
-    training, training_problems = from_argv(words, "train")
-    values, problems = from_argv(words, "eval")
+    training, training_problems = read("train")
+    values, problems = read("eval")
     unchanged = {name for name, value in training.items() if value == FIELDS[name].default}
     reported = []
     for problem in problems:
