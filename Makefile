@@ -62,7 +62,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 # What tests and checks need beyond what the page needs.
 $(TESTED): $(INSTALLED)
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[page,worker,dev]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[page,worker,mcp,dev]'
 	touch $(TESTED)
 
 # What checks the page's scripts. Debian's packages are nodejs and npm.

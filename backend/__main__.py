@@ -1,4 +1,4 @@
-"""tuneboard train|eval|chat|api|export|vocab|estimate|recipe|data|runs|starter|env|version|webui.
+"""The command `tuneboard`: its words are parsed, and what they ask for is done.
 
 Parse, check, then import: everything that can be said without torch is said before torch is loaded.
 """

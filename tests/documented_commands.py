@@ -16,6 +16,7 @@ RUN = (
     "docs/stages.md",
     "docs/export.md",
     "docs/vocabulary.md",
+    "docs/mcp.md",
 )
 # The commands that are not run, and why.
 HELD = {

@@ -16,6 +16,7 @@ PLACES = ("subset", "split", "folder")  # of a set on a hub
 RATIO = 0.1
 SEED = 42
 LIMIT = 20
+CLIENTS = ("claude", "vscode")  # of MCP: kinds of configuration
 
 
 def add_shared(parser: CommandParser) -> None:
@@ -234,6 +235,11 @@ def _add_hub(parser: CommandParser) -> None:
 
     text, known = "command.data.register.hub_name", tuple(HUBS)
     parser.add("--hub_name", text=text, choices=known, default=known[0], metavar="HUB")
+
+
+def add_mcp(parser: CommandParser) -> None:
+    """The options of `mcp`."""
+    parser.add("--config", choices=CLIENTS, metavar="CLIENT")
 
 
 def add_starter(parser: CommandParser) -> None:

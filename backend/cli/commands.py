@@ -164,6 +164,7 @@ COMMANDS = {
     "models remove": Command(
         "backend.cli.models:remove_model", "owner/name", command_words.add_model, worker=True
     ),
+    "mcp": Command("backend.mcp.command:run", "--config claude", command_words.add_mcp),
     "starter": Command(
         "backend.cli.starter:fetch_starter",
         "",

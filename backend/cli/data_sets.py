@@ -25,7 +25,7 @@ SEARCH_S = 3600.0
 def list_sets(options: Namespace) -> int:
     """`list`: every entry with its place and what is wrong with it. Raises DataError."""
     listing = [
-        _describe_entry(entry) for entry in dataset_info.entries(options.dataset_dir).values()
+        describe_entry(entry) for entry in dataset_info.entries(options.dataset_dir).values()
     ]
     if options.json:
         say_json(listing)
@@ -103,7 +103,8 @@ def _set_name(options: Namespace) -> str:
     return str(options.name or options.dataset)
 
 
-def _describe_entry(entry: Entry) -> dict[str, object]:
+def describe_entry(entry: Entry) -> dict[str, object]:
+    """What `list --json` says of an entry: its place, size in bytes, and the first problem."""
     problems = list(entry.problems)
     size = None
     if not problems and entry.path is not None:

@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 from zipstream import ZipStream
 
-from app.services.models.catalog import result_folder
 from app.services.runs import runs
 from backend.contract.folders.home import saves
 from backend.contract.runs import run_folder
+from backend.contract.runs.model_folders import result_folder
 from backend.contract.runs.run_folder import RunView, State
 
 

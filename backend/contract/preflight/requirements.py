@@ -17,6 +17,7 @@ from backend.contract.texts.problems import Problem, UsageError
 
 # The page and the worker can be installed alone.
 PAGE = ("gradio",)
+MCP = ("mcp",)
 WORKER = ("torch", "transformers", "peft", "datasets", "accelerate", "safetensors")
 # (argument, values) that use kernels for GPUs only
 GPU_ONLY: tuple[tuple[ArgumentName, tuple[Value, ...]], ...] = (
@@ -130,6 +131,12 @@ def require_worker() -> None:
 def require_page() -> None:
     """Raise UsageError where the page (the extra `page`) is not installed."""
     if problems := _check("page_missing", PAGE):
+        raise UsageError(*problems)
+
+
+def require_mcp() -> None:
+    """Raise UsageError where the package mcp (the extra `mcp`) is not installed."""
+    if problems := _check("mcp_missing", MCP):
         raise UsageError(*problems)
 
 

@@ -52,7 +52,7 @@ def append(path: Path, row: Metrics) -> None:
 def encode(row: Metrics) -> bytes:
     """The metrics as a line of metrics.jsonl."""
     every = {name: getattr(row, name) for name in NAMES} | dict(row.more)
-    numbers = {name: _plain(value) for name, value in every.items() if value is not None}
+    numbers = {name: plain_number(value) for name, value in every.items() if value is not None}
     return json.dumps(numbers).encode() + b"\n"
 
 
@@ -109,7 +109,8 @@ def seconds_per_step(path: Path) -> float:
     return max(0.0, (time - before[1]) / (step - before[0])) if before else 0.0
 
 
-def _plain(value: float) -> float | str:
+def plain_number(value: float) -> float | str:
+    """A number as JSON can hold it: one of WORDS where it is not finite."""
     return value if math.isfinite(value) else str(value)
 
 

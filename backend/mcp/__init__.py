@@ -1,0 +1,1 @@
+"""The MCP server: agents list, check, plan, start, follow, stop and compare runs."""
