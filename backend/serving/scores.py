@@ -68,7 +68,7 @@ def _encode(
     engine: "Engine", name: str, pairs: Sequence[tuple[str, str]], weights: Json
 ) -> "list[Judged]":
     engine.reader.require_head(name, **weights)
-    rows = [engine.reader.judged(*pair) for pair in pairs]
+    rows = [engine.reader.encode_answer(*pair) for pair in pairs]
     for row in rows:
         engine.check_length(row.ids, "text_2", 0)
     return rows

@@ -77,7 +77,7 @@ class TextReader:
             params = {"path": name, "file": VALUE_HEAD}
             raise UsageError(Problem(code="reward_no_head", field="model", params=params))
 
-    def judged(self, question: str, answer: str) -> Judged:
+    def encode_answer(self, question: str, answer: str) -> Judged:
         """A question and an answer, tokenized as the rows of the stage rm are.
 
         Raises UsageError where the template refuses them.
