@@ -1,5 +1,6 @@
 """The Recipes tab: choose a chain, its data sets, see its commands, start and follow it."""
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -31,7 +32,7 @@ def build(context: Context, opened: Any) -> Any:
     """Draw the tab and wire it; returns the run panel. `opened` is the event of its opening."""
     texts = context.texts
     with gr.Row(elem_classes="columns"):
-        with gr.Column(scale=3, min_width=320):
+        with gr.Column(scale=3, min_width=320, elem_classes="plain"):
             model_bar.draw_chosen(context.bar)
             form = _form(texts)
         with gr.Column(scale=2, min_width=320, elem_classes="sticky"):
@@ -81,10 +82,12 @@ def _form(texts: Texts) -> dict[str, Any]:
     for start in range(0, MAX_DATA, 2):
         with gr.Row(elem_classes="fields"):
             boxes += [_data_box(n, *shown[n]) for n in range(start, start + 2)]
-    name, more = _text_box(texts, "name", max_lines=1), _text_box(texts, "more", lines=3)
+    name = _text_box(texts, "name", max_lines=1, placeholder=f"{FIRST}_1")
+    more = _text_box(texts, "more", lines=3, placeholder=_example(recipe))
     return {
         "guide": guide,
         "choice": choice,
+        "shown": gr.State((FIRST, 0.0)),  # the recipe whose data sets the boxes hold, since when
         "words": words,
         "data": boxes,
         "more": more,
@@ -92,9 +95,16 @@ def _form(texts: Texts) -> dict[str, Any]:
     }
 
 
-def _text_box(texts: Texts, name: str, **lines: int) -> Any:
+def _text_box(texts: Texts, name: str, **look: Any) -> Any:
     keys = {"label": f"recipes.{name}", "info": f"recipes.{name}_help"}
-    return texts.make(gr.Textbox, keys, elem_id=f"recipe-{name}", **lines)
+    return texts.make(gr.Textbox, keys, elem_id=f"recipe-{name}", **look)
+
+
+def _example(recipe: contract.Recipe) -> str:
+    """Other settings as they are typed, with the name of a stage of this recipe."""
+    every = "num_train_epochs=2"
+    named = [f"{name}.learning_rate=0.0001" for name in recipes.datasets_of(recipe)]
+    return "\n".join([every, *named[-1:]])
 
 
 def _data_box(number: int, stage: str, names: Sequence[str]) -> Any:
@@ -141,13 +151,19 @@ def _side(texts: Texts) -> dict[str, Any]:
 
 def _wire_choice(context: Context, form: dict[str, Any]) -> None:
     """The chosen recipe in words, a box for the data sets of each stage."""
-    outputs = [form["words"], *form["data"]]
+    outputs = [form["words"], form["more"], form["shown"], *form["data"]]
 
     def show(name: str, lang: str, anew: bool) -> list[Any]:
         try:
             recipe = contract.read(name)
         except TuneboardError as error:
-            return [problem_lines(error.problems, lang), *[gr.update(visible=False)] * MAX_DATA]
+            hidden = [gr.update(visible=False)] * MAX_DATA
+            return [
+                problem_lines(error.problems, lang),
+                gr.skip(),
+                (name, time.monotonic()),
+                *hidden,
+            ]
         titles = recipes.name_stages(recipe, lang)
         stage_sets = list(recipes.datasets_of(recipe).items())[:MAX_DATA]
         boxes = [
@@ -158,7 +174,10 @@ def _wire_choice(context: Context, form: dict[str, Any]) -> None:
             )
             for stage, names in stage_sets
         ]
-        return [recipes.text(recipe, lang), *boxes, *[_hide()] * (MAX_DATA - len(stage_sets))]
+        more = gr.update(placeholder=_example(recipe))
+        hidden = [_hide()] * (MAX_DATA - len(stage_sets))
+        shown = (name, time.monotonic())
+        return [recipes.text(recipe, lang), more, shown, *boxes, *hidden]
 
     event = {"inputs": [form["choice"], context.lang], "outputs": outputs, **QUIET}
     form["choice"].choose(lambda name, lang: show(name, lang, True), **event)
@@ -193,13 +212,15 @@ def _wire_start(
     context: Context, form: dict[str, Any], side: dict[str, Any], panel: Any, opened: Any
 ) -> None:
     boxes = [form["choice"], form["name"], form["more"], *form["data"]]
-    inputs = [context.lang, *boxes, context.bar.box]
+    inputs = [context.lang, *boxes, context.bar.box, form["shown"]]
 
     def plan_chain(box_values: Sequence[Any]) -> Any:
-        name, group, more, *rest = box_values
-        return recipes.plan(select(name, group, more, rest[:-1], context.bar.read_box(rest[-1])))
+        name, group, more, *data, bar, _ = box_values
+        return recipes.plan(select(name, group, more, data, context.bar.read_box(bar)))
 
     def preview(lang: str, *box_values: Any) -> list[Any]:
+        if box_values[-1][0] != box_values[0]:  # the boxes hold the data sets of another recipe
+            return [gr.skip()] * 3
         plan, problems = plan_chain(box_values)
         errors = [problem for problem in problems if not problem.notice]
         return [
@@ -222,8 +243,11 @@ def _wire_start(
                 return [folder, folder, "", *answer.show_started()]
         return [*[gr.skip()] * 3, *answer.show_refused(errors, lang)]
 
+    # The boxes of another recipe change one after the other: not their changes are waited for, but
+    # what says that all have come.
+    texts = [form["name"], form["more"], context.bar.box, form["shown"]]
     gr.on(
-        [opened, *(box.change for box in inputs)],
+        [opened, *(box.change for box in texts), *(box.input for box in form["data"])],
         preview,
         inputs,
         [side["commands"], side["problems"], side["start"]],

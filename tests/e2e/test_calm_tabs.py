@@ -37,3 +37,33 @@ def test_stages_have_their_names(
     shown = data + page.locator("#tab-recipes .columns > .column").first.inner_text()
     assert len(shown) > 800
     assert KEYS.findall(shown) == []
+
+
+# Notes every text of the box that says what keeps a start back.
+WATCH = """() => {
+  window.shown = [];
+  const look = () => {
+    const box = document.querySelector("#recipe-problems");
+    if (box?.checkVisibility()) window.shown.push(box.querySelector("textarea")?.value ?? "");
+  };
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true });
+  look();
+}"""
+
+
+def test_no_problem_flashes_while_a_recipe_is_chosen(
+    open_page: Callable[..., Page], server: Server
+) -> None:
+    """ "Fix before starting" came and went with each recipe: its data sets came box by box, and
+    each was judged with those of the recipe before."""
+    page = open_page()
+    open_tab(page, "recipes")
+    commands = page.locator("#recipe-commands")
+    expect(commands).to_contain_text("--dataset identity")
+    page.evaluate(WATCH)
+    for recipe, stages in (("preference_dpo", 4), ("base_pretrain_domain_sft", 2)):
+        row_of(page, "recipe", t(f"recipe.{recipe}.title", "en")).click()
+        expect(commands).to_contain_text(f"{recipe}_")
+        assert commands.inner_text().count("--output_dir") >= stages - 1  # an export has none
+    shown = page.evaluate("window.shown")  # that the starter model is not here may be among it
+    assert [text for text in shown if t("field.dataset.label", "en") in text] == []
