@@ -69,7 +69,7 @@ def build(schemas: Schemas) -> gr.Blocks:
             with _tab(texts, "evaluate"):
                 evaluated = evaluate.build(context)
             with _tab(texts, "chat"):
-                chat.build(context)
+                talk = chat.build(context)
             with _tab(texts, "export"):
                 exported = export.build(context)
             with _tab(texts, "runs"):
@@ -77,6 +77,7 @@ def build(schemas: Schemas) -> gr.Blocks:
         panels = [trained, chained, listed.panel]
         wire_test_half(evaluated)
         _wire_results(context, panels, evaluated, exported)
+        _wire_chat(context, [*panels, exported["panel"]], talk)
         resume_panel.wire_again(context, form, [*panels, listed.table])
         _wire_language(page, texts, chosen, lang)
         clock.wire(news, page.load, tabs)
@@ -120,25 +121,37 @@ def _wire_results(
 ) -> None:
     """Wire the buttons of a finished run to the tabs that use its result, which are filled in."""
 
-    def open_tab(tab: str, fill: Callable[[RunView], Any] | None = None) -> Callable[[str], Any]:
+    def open_tab(tab: str, fill: Callable[[RunView], Any]) -> Callable[[str], Any]:
         def open_run(name: str) -> list[Any]:
             folder = runs.find_folder(name)
             if folder is None:
-                return [gr.skip()] * (3 if fill else 2)
+                return [gr.skip()] * 3
             view = runs.view(folder)
-            filled = [fill(view)] if fill else []
-            return [gr.Tabs(selected=tab), chat.open_run(result_folder(view)), *filled]
+            return [gr.Tabs(selected=tab), chat.open_run(result_folder(view)), fill(view)]
 
         return open_run
 
     outputs, quiet = [context.tabs, context.bar.box], {"api_visibility": "private"}
     evaluating = open_tab("evaluate", evaluate.fill)
     exporting = open_tab("export", export.fill)
-    for panel in [*panels, exported["panel"]]:
-        panel.chat(open_tab("chat"), panel, outputs, **quiet)
     for panel in panels:
         panel.evaluate(evaluating, panel, [*outputs, evaluated.box], **quiet)
         panel.export(exporting, panel, [*outputs, exported["form"].box], **quiet)
+
+
+def _wire_chat(context: Context, panels: list[Any], talk: dict[str, Any]) -> None:
+    """Wire Chat of a finished run: the tab opens with its result chosen, and its columns titled."""
+
+    def open_run(name: str, lang: str) -> list[Any]:
+        folder = runs.find_folder(name)
+        if folder is None:
+            return [gr.skip()] * 4
+        path = result_folder(runs.view(folder))
+        return [gr.Tabs(selected="chat"), *chat.begin(path, lang)]
+
+    outputs = [context.tabs, context.bar.box, talk["tuned"], talk["base"]]
+    for panel in panels:
+        panel.chat(open_run, [panel, context.lang], outputs, api_visibility="private")
 
 
 def _wire_address(page: gr.Blocks, tabs: Any) -> None:

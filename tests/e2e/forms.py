@@ -22,6 +22,7 @@ QUIET = """(long) => new Promise((done) => {
   wait();
 })"""
 QUIET_MS = 300
+ANSWER = ".message.bot:not(:has(.loading-spinner))"  # and not what says that one is to come
 
 
 def box(page: Page, name: str) -> Locator:

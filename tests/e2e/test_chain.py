@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from backend.contract.texts.locales import t
 from tests.e2e.conftest import STARTER, Server
-from tests.e2e.forms import box, choose, expect_ready, fill, show_all
+from tests.e2e.forms import ANSWER, box, choose, expect_ready, fill, show_all
 from tests.e2e.test_chat_tab import say, settled
 from tests.e2e.test_tabs import open_tab
 
@@ -97,5 +97,5 @@ def test_the_chain_of_the_tutorials(
     expect(status).to_have_value(re.compile("ready"), timeout=120_000)
     box(page, "chat-max_new_tokens").fill("8")
     say(page, "What is the capital of France?")
-    answer = page.locator("#chat-tuned .message.bot, #chat-tuned .bot.message").first
+    answer = page.locator(f"#chat-tuned {ANSWER}").first
     assert settled(answer)

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from backend.contract.texts.locales import t
 from tests.e2e.conftest import Server
-from tests.e2e.forms import box, expect_stored, fill, unfold
+from tests.e2e.forms import ANSWER, box, expect_stored, fill, unfold
 from tests.e2e.test_tabs import open_tab, with_tiny
 from tests.failures.conftest import until
 
@@ -79,7 +79,7 @@ def test_chat(open_page: Callable[..., Page], server: Server, home: Path) -> Non
     box(page, "chat-temperature").fill("1")  # greedy, the random model ends at once
     box(page, "chat-seed").fill("1")
     box(page, "chat-max_new_tokens").fill("12")
-    turns = page.locator("#chat-tuned .message.bot, #chat-tuned .bot.message")
+    turns = page.locator(f"#chat-tuned {ANSWER}")
     say(page, "Who are you?")
     expect(turns).to_have_count(1)
     first = settled(turns.first)
@@ -171,6 +171,7 @@ def stop(page: Page) -> None:
     button(page, "stop").click()
     expect(button(page, "send")).to_be_visible(timeout=5_000)
     expect(button(page, "stop")).to_have_count(0)
+    expect(page.locator("#chat-columns .loading-spinner:visible")).to_have_count(0)
 
 
 def again(page: Page) -> None:
@@ -184,6 +185,14 @@ def clear(page: Page) -> None:
     page.locator("#chat-tuned").get_by_role("button", name="Clear").click()
 
 
+def expect_waiting(page: Page, question: str) -> None:
+    """What goes on stands where each answer will: nothing told that one was coming."""
+    column = page.locator("#chat-tuned")
+    expect(column).to_contain_text(question)
+    expect(column).to_contain_text(re.compile("(Loading tiny|Reading the question) since .*:"))
+    expect(page.locator("#chat-base")).to_contain_text(t("chat.waits_beside", "en"))
+
+
 def test_what_is_sent_while_an_answer_is_written_stays(
     open_page: Callable[..., Page], server: Server, home: Path
 ) -> None:
@@ -195,13 +204,13 @@ def test_what_is_sent_while_an_answer_is_written_stays(
         page.locator(f"#chat-{name} textarea, #chat-{name} input") for name in ("status", "note")
     )
     column, message = page.locator("#chat-tuned"), page.locator("#chat-message textarea")
-    turns = column.locator(".message.bot, .bot.message")
+    turns = column.locator(ANSWER)
     box(page, "chat-temperature").fill("1")
     box(page, "chat-max_new_tokens").fill("12000")
     page.locator("#chat-side-by-side input").check()
     say(page, "first question")  # which loads the model
     expect(status).to_have_value(re.compile("Loading tiny since .*:"))
-    expect(column).to_contain_text("first question")
+    expect_waiting(page, "first question")
     message.fill("second question")
     message.press("Enter")
     expect(note).to_have_value(t("chat.still_loading", "en"))
@@ -266,7 +275,7 @@ def test_the_message_box_is_in_view_below_an_open_hub(
     turn_to(page, "Chat")
     page.locator("#hub-model summary").first.click()
     expect(page.locator("#hub-model-search")).to_be_visible()
-    message, rest = page.locator("#chat-message textarea"), page.locator("#chat-seed textarea")
+    message, rest = page.locator("#chat-message textarea"), box(page, "chat-seed")
     page.evaluate("scrollTo(0, 0)")
     expect(message).to_be_in_viewport(ratio=1)
     expect(button(page, "send")).to_be_in_viewport(ratio=1)
@@ -316,5 +325,5 @@ def test_what_cannot_be_answered_goes_back_into_its_box(
     box(page, "chat-seed").fill("1")
     message.press("Shift+Enter")
     message.press("Enter")
-    expect(page.locator("#chat-tuned .message.bot, #chat-tuned .bot.message")).to_have_count(1)
+    expect(page.locator(f"#chat-tuned {ANSWER}")).to_have_count(1)
     page.locator("#chat-load").click()

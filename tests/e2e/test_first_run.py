@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from backend.contract.texts.locales import t
 from tests.e2e.conftest import STARTER, Server
-from tests.e2e.forms import box, choose, expect_ready, fill
+from tests.e2e.forms import ANSWER, box, choose, expect_ready, fill
 from tests.e2e.test_chat_tab import settled
 
 NAME = "Tuneboard Assistant"
@@ -37,7 +37,7 @@ def losses(run: Path) -> list[float]:
 
 def answer(page: Page, column: str) -> str:
     """The one answer in a chat column, once it is whole."""
-    return settled(page.locator(f"#chat-{column} .message.bot, #chat-{column} .bot.message"))
+    return settled(page.locator(f"#chat-{column} {ANSWER}"))
 
 
 def test_values_of_try_it_are_not_left_on_another_model(
@@ -84,7 +84,9 @@ def test_try_it_start_watch_chat(
     expect(page.locator("#train-run-chart .main-svg").first).to_be_visible()
 
     page.locator("#train-run-chat").click()
+    expect(page.locator("#chat-tuned")).to_contain_text(t("chat.chosen", "en", name=run.name))
     page.locator("#chat-side-by-side input").check()
+    expect(page.locator("#chat-base")).to_contain_text(t("chat.column_base", "en", name=STARTER))
     page.locator("#chat-temperature input").fill("0")
     page.locator("#chat-max_new_tokens input").fill("40")
     page.locator("#chat-message textarea").fill("Who are you?")

@@ -17,7 +17,7 @@ from backend.contract.runs import run_folder
 from backend.contract.runs.states import State
 from backend.contract.texts.locales import t
 from tests.e2e.conftest import Server
-from tests.e2e.forms import box, chosen_in, show_all
+from tests.e2e.forms import ANSWER, box, chosen_in, show_all
 from tests.e2e.test_chat_tab import say, settled, stop
 from tests.e2e.test_data_tab import upload
 from tests.e2e.test_run_life import fill_form, in_state, only_run
@@ -159,7 +159,7 @@ def chat(page: Page) -> None:
     box(page, "chat-temperature").fill("1")
     box(page, "chat-max_new_tokens").fill("1900")
     say(page, "Who are you?")
-    turns = page.locator("#chat-tuned .message.bot, #chat-tuned .bot.message")
+    turns = page.locator(f"#chat-tuned {ANSWER}")
     expect(turns.first).to_have_text(re.compile(".{20}", re.DOTALL))
     stop(page)
     assert len(settled(turns.first)) < 3000

@@ -16,6 +16,7 @@ from backend.contract.runs import run_folder
 from backend.contract.runs.run_folder import State
 from tests.e2e.conftest import Server
 from tests.e2e.forms import (
+    ANSWER,
     box,
     choose,
     command_of,
@@ -126,7 +127,7 @@ def test_tools_and_their_results(
     status = page.locator("#chat-status textarea, #chat-status input")
     expect(status).to_have_value(re.compile("ready"), timeout=120_000)
     box(page, "chat-max_new_tokens").fill("4")
-    turns = page.locator("#chat-tuned .message.bot, #chat-tuned .bot.message")
+    turns = page.locator(f"#chat-tuned {ANSWER}")
     say(page, "How is the weather?")
     expect(turns).to_have_count(1)
     choose(page, "chat-role", "Tool result")

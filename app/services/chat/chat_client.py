@@ -35,7 +35,7 @@ def load(values: Values) -> None:
     global _loaded, _argv, _titles
     with _lock:
         _end()
-        _loaded, _argv, _titles = ModelServer(values), _loading_argv(values), _name(values)
+        _loaded, _argv, _titles = ModelServer(values), _loading_argv(values), name_columns(values)
 
 
 def serves(values: Values) -> bool:
@@ -54,9 +54,10 @@ def _loading_argv(values: Values) -> Sequence[str]:
     return Command.build("api", {**values, **{name: usual[name] for name in SAMPLING}}).argv
 
 
-def _name(values: Values) -> tuple[str, str]:
+def name_columns(values: Values) -> tuple[str, str]:
+    """What would answer in the two columns with these values, as `titles` names it."""
     model = resolve(values)
-    base = Path(str(model.model_name_or_path)).name
+    base = Path(str(model.model_name_or_path or "")).name
     adapter = str(model.adapter_name_or_path or "").split(",")[-1].strip()
     if not adapter:
         return base, ""

@@ -51,9 +51,13 @@ class Conversation:
         for side in sides:
             self.column(side).append(dict(question))
 
+    def list_open(self, sides: Sequence[str]) -> list[str]:
+        """Those of these columns that end with a question, or an answer without a word."""
+        return [side for side in sides if _open_question(self.column(side)) is not None]
+
     def is_unanswered(self, sides: Sequence[str]) -> bool:
         """Whether each of these columns ends with a question, or an answer without a word."""
-        return all(_open_question(self.column(side)) is not None for side in sides)
+        return len(self.list_open(sides)) == len(sides)
 
     def take_back(self, sides: Sequence[str]) -> Turn | None:
         """Take the unanswered question out of these columns; returns it, None where there is

@@ -47,10 +47,23 @@ class Page:
         """What was said."""
         return Conversation.read(self.turns)
 
-    def show(self, conversation: Conversation) -> list[Any]:
-        """What the page holds of a conversation from now on, and both columns."""
-        shown = columns.show(conversation, self.as_it_is, self.lang)
+    def show(self, conversation: Conversation, waiting: str = "") -> list[Any]:
+        """What the page holds of a conversation from now on, and both columns.
+
+        waiting  what goes on before the first word of the next answer; "" where none is to come
+        """
+        pending = self._describe_pending(conversation, waiting) if waiting else None
+        shown = columns.show(conversation, self.as_it_is, self.lang, pending)
         return [conversation.text(), *shown]
+
+    def _describe_pending(self, conversation: Conversation, waiting: str) -> dict[str, str]:
+        """What goes on in each column that has no answer yet: they answer one after the other."""
+        words = [waiting, *[t("chat.waits_beside", self.lang)] * len(self.sides)]
+        return dict(zip(conversation.list_open(self.sides), words, strict=False))
+
+    def read_since(self, since: float) -> str:
+        """What the model does before its first word, in words, with the time of its begin."""
+        return t("chat.reading", self.lang, since=model_control.clock_time(since))
 
     def buttons(self) -> dict[str, Any]:
         """Send becomes Stop while an answer is written."""
@@ -75,9 +88,12 @@ class Page:
             self.talk.returned = conversation.take_back(self.sides)
         return [*self.show(conversation), _note(words) if words else HIDDEN]
 
-    def end(self, note: Any) -> list[Any]:
-        """The last word of an answer: nothing is left of a conversation that was cleared."""
-        return ["", [], [], note] if self.talk.cleared else [*[gr.skip()] * 3, note]
+    def end(self, note: Any, conversation: Conversation | None = None) -> list[Any]:
+        """The last word of an answer: the conversation, where it is still the page's; nothing is
+        left of one that was cleared."""
+        if self.talk.cleared:
+            return ["", [], [], note]
+        return [*(self.show(conversation) if conversation else [gr.skip()] * 3), note]
 
 
 class Answering:
@@ -139,8 +155,9 @@ class Answering:
             return [*[gr.skip()] * 6, problem_lines(wrong, page.lang), gr.skip()]
         page.talk.ask()
         message = gr.update(**box, **page.buttons())
-        state = model_control.describe(page.lang)[:2]
-        return [message, "user", *page.show(conversation), HIDDEN, *state]
+        state = model_control.describe(page.lang)
+        waiting = model_control.describe_loading(page.lang) or page.read_since(time.time())
+        return [message, "user", *page.show(conversation, waiting), HIDDEN, *state]
 
     def _answer(self, *box_values: Any) -> Iterator[list[Any]]:
         """Write the answers once the model is ready; nothing where none is asked for."""
@@ -159,10 +176,10 @@ class Answering:
         note = HIDDEN
         try:
             options = _options(self._form, *sampling)
-            for _ in _write(conversation, page, system, options, problems):
+            for since in _write(conversation, page, system, options, problems):
                 if not talk.goes_on(question):
                     break
-                yield [*page.show(conversation), note]
+                yield [*page.show(conversation, page.read_since(since)), note]
                 note = gr.skip()
         except TuneboardError as error:
             problems.append(problem_lines(error.problems, page.lang))
@@ -171,7 +188,10 @@ class Answering:
             talk.end(question)
         # What is still on its way to the page comes before this.
         words = "\n".join(dict.fromkeys(problems))
-        yield page.give_up(conversation, words) if is_wanted and words else page.end(HIDDEN)
+        if is_wanted and words:
+            yield page.give_up(conversation, words)
+        else:
+            yield page.end(HIDDEN, conversation if is_wanted else None)
 
 
 def _refuse(page: Page) -> list[Any]:
@@ -227,10 +247,11 @@ def _write(
     system: str,
     options: dict[str, Any],
     problems: list[str],
-) -> Iterator[None]:
+) -> Iterator[float]:
     """Add answers to the conversation as the tokens come: the tuned one first, then the base's.
 
-    What goes wrong in one column is added to `problems`; an answer that had begun is kept.
+    Yields when the answer was asked for, in seconds since 1970. What goes wrong in one column is
+    added to `problems`; an answer that had begun is kept.
     """
     for side in page.sides:
         turns = conversation.column(side)
@@ -238,19 +259,20 @@ def _write(
             continue
         messages = chat_turns.messages(turns, system)
         turns.append({"role": "assistant", "content": ""})
-        yield
+        since = time.time()
+        yield since
         drawn = 0.0
         try:
             for piece in chat_client.stream(_model(side), messages, options):
                 turns[-1]["content"] += piece
                 if time.monotonic() - drawn >= DRAW_S:
-                    yield
+                    yield since
                     drawn = time.monotonic()
         except TuneboardError as error:
             problems.append(problem_lines(error.problems, page.lang))
             if not turns[-1]["content"]:
                 turns.pop()
-        yield
+        yield since
 
 
 def _model(side: str) -> str:

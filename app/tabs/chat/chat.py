@@ -14,6 +14,7 @@ from app.tabs.chat.answering import Answering
 from app.tabs.shared import message
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
+from backend.contract.arguments.field import Values
 from backend.contract.folders.home import home, relative
 from backend.contract.models.model_folder import adapter_base
 from backend.contract.runs.model_folders import is_adapter
@@ -42,6 +43,14 @@ def _draw_talk(context: Context) -> dict[str, Any]:
     texts = context.texts
     with gr.Row(elem_id="chat-head"):
         parts = model_control.draw(context)
+        parts["side_by_side"] = texts.make(
+            gr.Checkbox,
+            {"label": "chat.side_by_side"},
+            value=False,
+            container=False,
+            min_width=96,
+            elem_id="chat-side-by-side",
+        )
         parts["settings"] = texts.make(
             gr.Checkbox,
             {"label": "chat.settings"},
@@ -107,8 +116,8 @@ def _offer_result(context: Context, parts: dict[str, Any]) -> None:
         words = t("chat.newest", lang, name=label)
         return gr.update(examples=[{"text": folder, "display_text": words}])
 
-    def choose(event: gr.SelectData) -> Any:
-        return open_run(home() / event.value["text"])
+    def choose(event: gr.SelectData, lang: str) -> list[Any]:
+        return begin(home() / event.value["text"], lang)
 
     gr.on(
         [context.news.runs["chat"].change, context.lang.change],
@@ -117,7 +126,8 @@ def _offer_result(context: Context, parts: dict[str, Any]) -> None:
         parts["tuned"],
         **QUIET,
     )
-    parts["tuned"].example_select(choose, None, context.bar.box, **QUIET)
+    chosen = [context.bar.box, parts["tuned"], parts["base"]]
+    parts["tuned"].example_select(choose, context.lang, chosen, **QUIET)
 
 
 def _keep(context: Context, parts: dict[str, Any]) -> None:
@@ -134,8 +144,22 @@ def _keep(context: Context, parts: dict[str, Any]) -> None:
 
 def open_run(path: Path) -> Any:
     """The update of the model bar that chooses what a run has made, an adapter or whole weights."""
+    return change(_result_of(path))
+
+
+def begin(path: Path, lang: str) -> list[Any]:
+    """Updates of the model bar and of both columns, which are titled by a run: what it has made is
+    what answers next."""
+    result = _result_of(path)
+    values: Values = {
+        "model_name_or_path": result["model_name_or_path"],
+        "adapter_name_or_path": ",".join(result["adapter_name_or_path"]) or None,
+    }
+    return [change(result), *model_control.name_columns(lang, values)]
+
+
+def _result_of(path: Path) -> dict[str, Any]:
+    """The values of the model bar for what a run has made."""
     if boundary.refusal(path) is None and is_adapter(path):
-        model, adapters = adapter_base(path), [relative(path)]
-    else:
-        model, adapters = relative(path), []
-    return change({"model_name_or_path": model, "adapter_name_or_path": adapters})
+        return {"model_name_or_path": adapter_base(path), "adapter_name_or_path": [relative(path)]}
+    return {"model_name_or_path": relative(path), "adapter_name_or_path": []}

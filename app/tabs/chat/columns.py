@@ -9,7 +9,7 @@ indentation on the way (inspect.cleandoc): each goes as a part.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -17,6 +17,7 @@ import gradio as gr
 from app.i18n import Texts, t
 from app.services.chat.chat_turns import Turn, split_thought
 from app.services.chat.conversation import SIDES, Conversation
+from app.services.runs.run_text import plain
 
 FORMULAS = [{"left": "$$", "right": "$$", "display": True}]
 COPY = ("copy", "copy_all")  # Gradio also has one that sends the chat to a web site
@@ -58,16 +59,30 @@ def redraw(conversation: Conversation, as_it_is: bool, lang: str) -> list[Any]:
     ]
 
 
-def show(conversation: Conversation, as_it_is: bool, lang: str) -> list[list[Turn]]:
-    """The values of both columns."""
-    return [
-        [
-            message
-            for turn in conversation.column(side)
-            for message in _messages(turn, as_it_is, lang)
-        ]
-        for side in SIDES
-    ]
+def show(
+    conversation: Conversation, as_it_is: bool, lang: str, pending: Mapping[str, str] | None = None
+) -> list[list[Turn]]:
+    """The values of both columns.
+
+    pending  what goes on instead of an answer, by column: it stands where the answer will
+    """
+    return [_show(conversation.column(s), as_it_is, lang, (pending or {}).get(s)) for s in SIDES]
+
+
+def _show(turns: Sequence[Turn], as_it_is: bool, lang: str, pending: str | None) -> list[Turn]:
+    if pending is None:
+        return [message for turn in turns for message in _messages(turn, as_it_is, lang)]
+    begun = turns[:-1] if turns and not turns[-1]["content"] else turns
+    return [*_show(begun, as_it_is, lang, None), _wait(pending)]
+
+
+def _wait(words: str) -> Turn:
+    """A message in the place of an answer, with a sign that turns."""
+    return {
+        "role": "assistant",
+        "content": [{"type": "text", "text": ""}],
+        "metadata": {"title": plain(words), "status": "pending"},
+    }
 
 
 def turn_at(turns: Sequence[Turn], place: int) -> int:

@@ -10,9 +10,11 @@ from app.form.form import Form
 from app.i18n import say, t
 from app.problems import problem_lines
 from app.services.chat import chat_client
+from app.services.runs.run_text import plain
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
 from backend.contract.arguments.arguments import check_parsed
+from backend.contract.arguments.field import Values
 from backend.contract.preflight.model_server import Status
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.texts.problems import Problem, errors
@@ -46,11 +48,15 @@ def wire(context: Context, form: Form, parts: dict[str, Any]) -> None:
             chat_client.unload()
         elif wrong := prepare(form, box_values):
             return [gr.update(value=problem_lines(wrong, lang)), gr.skip(), gr.skip(), gr.skip()]
-        return describe(lang)
+        return follow(lang, *box_values)
 
+    def follow(lang: str, *box_values: Any) -> list[Any]:
+        return [*describe(lang), *name_columns(lang, form.values(box_values)[0])]
+
+    inputs = [context.lang, *form.inputs]
     outputs = [parts[name] for name in ("status", "load", "tuned", "base")]
-    parts["load"].click(press, [context.lang, *form.inputs], outputs, **QUIET)
-    gr.on([context.news.chat.change, context.lang.change], describe, context.lang, outputs, **QUIET)
+    parts["load"].click(press, inputs, outputs, **QUIET)
+    gr.on([context.news.chat.change, context.lang.change], follow, inputs, outputs, **QUIET)
 
 
 def prepare(form: Form, box_values: Sequence[Any]) -> list[Problem]:
@@ -67,20 +73,37 @@ def prepare(form: Form, box_values: Sequence[Any]) -> list[Problem]:
 
 
 def describe(lang: str) -> list[Any]:
-    """Updates of the state in words, of the button, and of the titles of both columns."""
+    """Updates of the state in words, and of the button."""
     status = chat_client.status()
     lines = [_state(status, lang), *(f"ⓘ {notice.text(lang)}" for notice in status.notices)]
-    name, base = chat_client.titles()
     action = ACTIONS.get(status.state, "load")
+    return ["\n".join(lines), gr.update(value=t(f"chat.{action}", lang))]
+
+
+def name_columns(lang: str, values: Values) -> list[Any]:
+    """Updates of both columns, titled by what is loaded, else by what these values would load; the
+    empty conversation says how it begins."""
+    is_loaded = chat_client.status().state in ACTIONS
+    name, base = chat_client.titles() if is_loaded else chat_client.name_columns(values)
+    words = t("chat.chosen", lang, name=plain(name)) if name else t("chat.empty", lang)
     return [
-        "\n".join(lines),
-        gr.update(value=t(f"chat.{action}", lang)),
-        gr.update(label=name or t("chat.column_tuned", lang)),
+        gr.update(label=name or t("chat.column_tuned", lang), placeholder=words),
         gr.update(label=t("chat.column_base", lang, name=base or name).strip()),
     ]
 
 
+def describe_loading(lang: str) -> str:
+    """Which model is being loaded, and since when; "" where none is."""
+    status = chat_client.status()
+    return _state(status, lang) if status.state == "loading" else ""
+
+
+def clock_time(seconds: float) -> str:
+    """A moment, in seconds since 1970, as the clock of this machine shows it."""
+    return f"{datetime.datetime.fromtimestamp(seconds):%H:%M:%S}"
+
+
 def _state(status: Status, lang: str) -> str:
-    since = f"{datetime.datetime.fromtimestamp(status.since):%H:%M:%S}"
+    since = clock_time(status.since)
     words = {"model": status.model, "detail": status.detail, "since": since}
     return t(f"chat.{STATES.get(status.state, status.state)}", lang, **words)

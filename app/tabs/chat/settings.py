@@ -31,12 +31,6 @@ def draw(context: Context, form: Form) -> dict[str, Any]:
     """Draw all controls; returns them by name, with those of chat_feedback."""
     texts = context.texts
     parts = {
-        "side_by_side": texts.make(
-            gr.Checkbox,
-            {"label": "chat.side_by_side", "info": "chat.side_by_side_help"},
-            value=False,
-            elem_id="chat-side-by-side",
-        ),
         "system": _box(texts, {"label": "chat.system"}, "chat-system", lines=2),
         "role": texts.make(
             gr.Dropdown,
