@@ -100,6 +100,6 @@ def read_in_turn(names: Iterable[str], tensors: Layout) -> Iterator[tuple[str, t
                     continue
                 taken = room[: tensor.size]
                 file.seek(tensor.begin)
-                if file.readinto(memoryview(taken.numpy())) != tensor.size:
+                if file.readinto(taken.numpy().data) != tensor.size:
                     raise OSError(errno.EIO, f"{path} ends before {name}")
                 yield name, taken.view(tensor.dtype).view(tensor.shape) if tensor.dtype else taken

@@ -50,7 +50,8 @@ def test_there_are_commands_at_each_level() -> None:
     assert len(COMMANDS) > 25
     assert {len(name.split()) for name in COMMANDS} == {0, 1, 2}
     assert set(TASKS) < set(COMMANDS)
-    assert inner_commands("runs") == ["stop", "resume", "find"]
+    commands = ["stop", "resume", "compare", "rename", "remove", "find"]
+    assert inner_commands("runs") == commands
 
 
 @every_language
