@@ -137,7 +137,9 @@ def stop_run(question: StopRun) -> Stopped:
 class CompareRuns(Input):
     """Several runs."""
 
-    runs: list[RunName] = Field(min_length=2, max_length=10)
+    runs: list[RunName] = Field(
+        min_length=2, max_length=10, description="the runs to put side by side, each named once"
+    )
 
 
 class Compared(BaseModel):

@@ -21,7 +21,10 @@ from backend.mcp.run_row import RunRow, describe_run
 from backend.mcp.tool import Input
 
 HUBS = ("huggingface", "modelscope")
-Task = Literal["train", "eval", "export", "vocab"]
+Task = Annotated[
+    Literal["train", "eval", "export", "vocab"],
+    Field(description="the subcommand of tuneboard"),
+]
 Limit = Annotated[int, Field(ge=1, le=200, description="how many rows at most")]
 First = Annotated[int, Field(ge=0, description="the row to begin with, from 0")]
 
