@@ -91,6 +91,7 @@ class Choice:
 async def answer(request: Request, service: Service, standard: Sampling) -> Response:
     """Answer a request. Raises ApiError and TuneboardError before the first byte is sent."""
     body = parse(await read_body(request))
+    service.limits.check_choices(body.n)
     name = require_served(body.model or service.name, service)
     shapes = Shapes(f"chatcmpl-{uuid.uuid4().hex}", name, body.stream_options.include_usage)
     requests = requests_of(body, standard, weights_of(name, service))

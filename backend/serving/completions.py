@@ -126,6 +126,7 @@ def _likeliest(each: Logprob) -> Json | None:
 async def answer(request: Request, service: Service, standard: Sampling) -> Response:
     """Answer a request. Raises ApiError and TuneboardError before the first byte is sent."""
     body = validate(CompletionRequest, read_object(await read_body(request), ACCEPTED, NEUTRAL))
+    service.limits.check_choices(body.n)
     name = require_served(body.model or service.name, service)
     requests = body.requests(standard, weights_of(name, service))
     events = watch_client(request, service.answers(requests), requests[0].cancelled)

@@ -87,7 +87,10 @@ class Engine:
             logger.warning("%s", notice.text())
         notices = load.base_notices(values)
         model, weights = Weights.load(load.model(values, training=False), values)
-        return cls(model, tokenizer, template, notices, weights)
+        engine = cls(model, tokenizer, template, notices, weights)
+        if values.api_max_length is not None:
+            engine.context = min(values.api_max_length, engine.context or values.api_max_length)
+        return engine
 
     @property
     def _vocabulary(self) -> int:

@@ -11,7 +11,6 @@ from backend.model.generation import Sampling
 from backend.serving.messages import StrictModel
 from backend.serving.protocol import ApiError, Json
 
-MAX_CHOICES = 8
 MAX_STOPS = 16
 MAX_LIKELIEST = 20  # as OpenAI allows
 # Fields about the request and not about the answer: they are accepted without effect.
@@ -50,7 +49,7 @@ class SampledRequest(StrictModel):
     model: str | None = None
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
-    n: int = Field(default=1, ge=1, le=MAX_CHOICES)
+    n: int = Field(default=1, ge=1)
     stop: Annotated[list[str], BeforeValidator(as_list)] = Field(default=[])
     seed: int | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)

@@ -24,6 +24,7 @@ from backend.model.generation import Sampling
 from backend.serving import engines, names
 from backend.serving.app import build
 from backend.serving.generation_request import GenerationRequest, Message
+from backend.serving.limits import Limits
 from backend.serving.protocol import assistant, error_body
 from backend.serving.reasoning import Piece
 from backend.serving.service import Service
@@ -58,7 +59,9 @@ def run(values: Arguments) -> int:
     bound = _bind(host, values.port)
     if os.environ.get("API_WITH_PARENT"):
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    service = Service(names.model_name(values), lambda: _load(values), _print_outcome)
+    service = Service(
+        names.model_name(values), lambda: _load(values), _print_outcome, Limits.of(values)
+    )
     app = build(service, Sampling.of(values), host=host, key=key)
     server = _Server(
         uvicorn.Config(

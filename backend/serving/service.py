@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from backend.contract.texts.problems import Problem
 from backend.serving.generation_request import Answer, GenerationRequest
 from backend.serving.job import Event, Job, Pass, problem_error
+from backend.serving.limits import STANDARD, Limits
 from backend.serving.metrics import Metrics
 from backend.serving.names import BASE
 from backend.serving.protocol import ApiError
@@ -18,8 +19,6 @@ from backend.serving.reasoning import Style
 
 if TYPE_CHECKING:  # the engine imports torch, which takes seconds: the server answers first
     from backend.serving.engine import Engine
-
-MAX_WAITING = 16
 
 
 class Service:
@@ -34,8 +33,10 @@ class Service:
         name: str,
         load: Callable[[], "Engine"],
         report: Callable[[Problem | None], None] = lambda _: None,
+        limits: Limits = STANDARD,
     ) -> None:
         self.name = name
+        self.limits = limits
         self.state: Literal["loading", "ready", "failed"] = "loading"
         self.problem: Problem | None = None
         self._load = load
@@ -109,8 +110,7 @@ class Service:
         Raises ApiError (429) where too many requests wait already, and (503) without a model.
         """
         self.engine()
-        if len(self._open) >= MAX_WAITING:
-            raise ApiError(429, "too_many_waiting", limit=MAX_WAITING)
+        self.limits.check_waiting(len(self._open))
         self._open.append(requests)
         try:
             yield

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from backend.serving.service import MAX_WAITING, Service
+from backend.serving.service import Service
 from tests.backend.test_serve_process import HELLO, URL, listening
 from tests.backend.test_serve_tools import Speaker
 from tests.failures.conftest import until
@@ -56,7 +56,7 @@ def test_a_client_learns_when_to_come_again(state: str) -> None:
     with listening(service) as address:
         until(lambda: service.state == "ready")
         if state == "full":
-            service._open = [[] for _ in range(MAX_WAITING)]
+            service._open = [[] for _ in range(service.limits.waiting)]
         else:
             service._engine = None
         answer = httpx.post(address + URL, json={"messages": HELLO})

@@ -28,8 +28,9 @@ from backend.serving import names, serve
 from backend.serving.app import build
 from backend.serving.engine import Engine
 from backend.serving.generation_request import Answer, GenerationRequest
+from backend.serving.limits import Limits
 from backend.serving.reasoning import Style
-from backend.serving.service import MAX_WAITING, Service
+from backend.serving.service import Service
 from tests.failures.conftest import until
 
 URL = "/v1/chat/completions"
@@ -133,7 +134,7 @@ def test_more_than_the_queue_holds_is_told_to_come_later() -> None:
             async with httpx.AsyncClient(base_url=address, timeout=30) as client:
                 asks = [
                     asyncio.create_task(client.post(URL, json={"messages": HELLO}))
-                    for _ in range(MAX_WAITING + 3)
+                    for _ in range(Limits().waiting + 3)
                 ]
                 done, waiting = await asyncio.wait(asks, timeout=1.5)
                 for task in waiting:

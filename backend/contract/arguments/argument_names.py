@@ -300,6 +300,9 @@ ArgumentName = Literal[
     "port",
     "api_model_name",
     "api_adapters",
+    "api_max_length",
+    "api_max_choices",
+    "api_max_waiting",
     "api_key",
     # engines
     "vllm_maxlen",

@@ -322,6 +322,9 @@ class Changes(TypedDict, total=False):
     port: int
     api_model_name: str | None
     api_adapters: str | None
+    api_max_length: int | None
+    api_max_choices: int
+    api_max_waiting: int
     api_key: str | None
 
     # engines

@@ -329,6 +329,9 @@ class Arguments(Bag):
     port: int = 8000
     api_model_name: str | None = None
     api_adapters: str | None = None
+    api_max_length: int | None = None
+    api_max_choices: int = 8
+    api_max_waiting: int = 16
     api_key: str | None = None
 
     # engines

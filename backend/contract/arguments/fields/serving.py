@@ -32,6 +32,7 @@ GENERATION_FIELDS = (
 )
 
 
+OWN: When = (("infer_backend", ("huggingface",)),)
 SERVER = FieldGroup("server", tasks=("api",), widget="none")
 
 
@@ -39,7 +40,10 @@ SERVER_FIELDS = (
     SERVER.field("host", "text", "127.0.0.1"),
     SERVER.count("port", 8000, 0, 65_535),
     SERVER.field("api_model_name", "text", None),
-    SERVER.field("api_adapters", "json", None, (("infer_backend", ("huggingface",)),)),
+    SERVER.field("api_adapters", "json", None, OWN),
+    SERVER.count("api_max_length", None, 2, 10_000_000, OWN, optional=True),
+    SERVER.count("api_max_choices", 8, 1, 128, OWN),
+    SERVER.count("api_max_waiting", 16, 1, 100_000, OWN),
     SERVER.field("api_key", "text", None, secret=True, to="API_KEY"),
 )
 
