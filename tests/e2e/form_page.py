@@ -257,6 +257,7 @@ class FormPage:
                 bar="",
                 address=[],
                 following=[],
+                preselected={},
             )
             with gr.Row():
                 with (
@@ -272,6 +273,7 @@ class FormPage:
                         bar="bar",
                         address=["stage"],
                         following=["learning_rate", "epochs"],
+                        preselected={},
                     ) as form,
                 ):
                     gr.Markdown("A preview of the data.")
