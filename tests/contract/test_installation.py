@@ -129,3 +129,11 @@ def test_the_page_answers_without_the_worker(tmp_path: Path) -> None:
                 assert b"Tuneboard" in answer.read()
         finally:
             page.terminate()
+
+
+def test_the_mcp_server_without_its_package_says_how_to_install_it(tmp_path: Path) -> None:
+    env = environment(tmp_path, "mcp")
+    (code, error) = tuneboard(env, "mcp")["mcp"]
+    assert code == 2
+    assert error.endswith("pip install -c constraints.txt -e '.[mcp]'\n")
+    assert error.count("\n") == 1
