@@ -212,14 +212,14 @@ def _wire_start(
     context: Context, form: dict[str, Any], side: dict[str, Any], panel: Any, opened: Any
 ) -> None:
     boxes = [form["choice"], form["name"], form["more"], *form["data"]]
-    inputs = [context.lang, *boxes, context.bar.box, form["shown"]]
+    inputs = [context.lang, *boxes, context.bar.box]
 
     def plan_chain(box_values: Sequence[Any]) -> Any:
-        name, group, more, *data, bar, _ = box_values
+        name, group, more, *data, bar = box_values
         return recipes.plan(select(name, group, more, data, context.bar.read_box(bar)))
 
-    def preview(lang: str, *box_values: Any) -> list[Any]:
-        if box_values[-1][0] != box_values[0]:  # the boxes hold the data sets of another recipe
+    def preview(shown: tuple[str, float], lang: str, *box_values: Any) -> list[Any]:
+        if shown[0] != box_values[0]:  # the boxes hold the data sets of another recipe
             return [gr.skip()] * 3
         plan, problems = plan_chain(box_values)
         errors = [problem for problem in problems if not problem.notice]
@@ -249,7 +249,7 @@ def _wire_start(
     gr.on(
         [opened, *(box.change for box in texts), *(box.input for box in form["data"])],
         preview,
-        inputs,
+        [form["shown"], *inputs],
         [side["commands"], side["problems"], side["start"]],
         trigger_mode="always_last",
         **QUIET,
