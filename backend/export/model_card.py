@@ -1,6 +1,6 @@
 """Model cards (README.md) of finished runs and of exports, in the form of the Hugging Face Hub.
 
-A card names the base model with its licence and link, the data, the arguments, the course of the
+A card names the base model with its license and link, the data, the arguments, the course of the
 losses, and the scores, also as the Hub's metadata (https://huggingface.co/docs/hub/model-cards).
 """
 
@@ -44,7 +44,7 @@ class Base:
 
     @property
     def license(self) -> dict[str, str]:
-        """The licence in the metadata of the base's own card; empty where that says nothing."""
+        """The license in the metadata of the base's own card; empty where that says nothing."""
         content = _read_metadata(self.folder)
         return {key: value for key in LICENSE if isinstance(value := content.get(key), str)}
 
@@ -175,7 +175,7 @@ def _describe_base(base: Base) -> list[str]:
     terms = base.license
     name = terms.get("license_name") or terms.get("license")
     licensed = (
-        f"licence: {name}" if name else "licence: not recorded here; see the model's own page"
+        f"license: {name}" if name else "license: not recorded here; see the model's own page"
     )
     if terms.get("license_link"):
         licensed += f" ({terms['license_link']})"

@@ -61,7 +61,7 @@ def write_run(
     (folder / run_folder.RESULTS).write_text(json.dumps(results))
 
 
-def test_cards_tell_of_data_arguments_losses_scores_and_licence(
+def test_cards_tell_of_data_arguments_losses_scores_and_license(
     workspace: Path, tmp_path: Path
 ) -> None:
     """Of a run, and of what is exported from it."""
@@ -83,7 +83,7 @@ def test_cards_tell_of_data_arguments_losses_scores_and_licence(
         first = card.data.eval_results[0]
         assert (first.dataset_name, first.metric_type) == ("20% of the data, held out", "loss")
         assert first.metric_value == 0.5
-        assert "[tiny](https://huggingface.co/someone/tiny), licence: tiny-community" in card.text
+        assert "[tiny](https://huggingface.co/someone/tiny), license: tiny-community" in card.text
         assert "[talks](https://huggingface.co/datasets/org/talks)" in card.text
         assert "max_steps: 12\n" in card.text
         assert str(tmp_path) not in card.text
@@ -97,7 +97,7 @@ def test_cards_tell_of_data_arguments_losses_scores_and_licence(
     assert scores == {("20% of the data, held out", "loss"), ("talks", "loss"), ("talks", "bleu-4")}
 
 
-def test_a_base_without_a_card_is_said_to_have_no_licence_here(
+def test_a_base_without_a_card_is_said_to_have_no_license_here(
     workspace: Path, tmp_path: Path
 ) -> None:
     base = tmp_path / "tiny-base"
@@ -107,7 +107,7 @@ def test_a_base_without_a_card_is_said_to_have_no_licence_here(
     )
     card = ModelCard.load(tmp_path / "README.md")
     assert card.data.license is None
-    assert "licence: not recorded here" in card.text
+    assert "license: not recorded here" in card.text
 
 
 def test_a_broken_card_of_the_base_stops_nothing(workspace: Path, tmp_path: Path) -> None:
