@@ -25,7 +25,7 @@ export class Use {
     this.#copy = words.copy;
     setText(this.#title, words.use);
     setText(this.#download, words.download_export);
-    for (const button of this.#list.querySelectorAll("button")) setText(button, words.copy);
+    for (const button of this.#list.querySelectorAll("button")) this.#name(button);
   }
 
   /** @param {Uses} uses */
@@ -43,10 +43,20 @@ export class Use {
   /** @param {string} command */
   #makeLine(command) {
     const code = make("code", {}, command);
-    const name = `${this.#copy}: ${command}`;
-    const button = make("button", { type: "button", class: "run-button run-small" }, this.#copy);
-    button.setAttribute("aria-label", name);
+    const button = make("button", { type: "button", class: "run-button run-small" });
     button.addEventListener("click", () => copyText(code));
-    return make("li", {}, code, button);
+    const line = make("li", {}, code, button);
+    this.#name(button);
+    return line;
+  }
+
+  /**
+   * Also for those who do not see which command it stands beside.
+   * @param {HTMLButtonElement} button
+   */
+  #name(button) {
+    setText(button, this.#copy);
+    const command = button.previousElementSibling?.textContent ?? "";
+    button.setAttribute("aria-label", `${this.#copy}: ${command}`);
   }
 }
