@@ -48,9 +48,14 @@ FLAGS = [
 ]
 
 
+# What pytest writes for each test, and torch and accelerate when they are imported: nothing that a
+# page reads.
+BY_IMPORTS = ("PYTEST_", "PYTORCH_", "TORCHINDUCTOR_")
+
+
 def _environment() -> dict[str, str]:
-    """This process's, without what pytest writes into it for each test."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    """This process's, without what tests write into it by importing a package."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(BY_IMPORTS)}
 
 
 AT_START = _environment()
