@@ -113,14 +113,24 @@ def whole(client: TestClient, **more: Any) -> tuple[Any, str]:
     return choice["message"], choice["finish_reason"]
 
 
+def add(message: dict[str, Any], delta: dict[str, Any]) -> None:
+    """Put the texts of a delta behind those that came before."""
+    for name, value in delta.items():
+        message[name] = message[name] + value if name in message else value
+
+
 def streamed(client: TestClient, **more: Any) -> tuple[Any, str]:
-    """The same, put together from a stream."""
+    """The same, put together from a stream; calls come in pieces, each with its index."""
     text = client.post(URL, json={"messages": QUESTION, "stream": True, **more}).text
     events = [json.loads(line[6:]) for line in text.split("\n\n") if line.startswith("data: {")]
     message: dict[str, Any] = {}
+    functions: dict[int, dict[str, str]] = {}
     for delta in (event["choices"][0]["delta"] for event in events):
-        for name, value in delta.items():
-            message[name] = message[name] + value if name in message else value
+        for piece in delta.pop("tool_calls", []):
+            add(functions.setdefault(piece["index"], {}), piece["function"])
+        add(message, delta)
+    if functions:
+        message["tool_calls"] = [{"function": functions[index]} for index in sorted(functions)]
     return message, events[-1]["choices"][0]["finish_reason"]
 
 
