@@ -7,7 +7,20 @@ import { language, onLanguage } from "./language.js";
 /** @typedef {import("./types").Tree} Tree */
 /** @typedef {import("./types").Mounted<{ inside?: Record<string, Tree[]> }, object>} Mounted */
 
-const TAGS = new Set(["b", "details", "div", "i", "li", "pre", "span", "summary", "ul"]);
+const TAGS = new Set([
+  "b",
+  "dd",
+  "details",
+  "div",
+  "dl",
+  "dt",
+  "i",
+  "li",
+  "pre",
+  "span",
+  "summary",
+  "ul",
+]);
 
 /**
  * Show trees in a component of Gradio, whose value they are, by language.

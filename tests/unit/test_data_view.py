@@ -115,6 +115,20 @@ def test_tokens_are_escaped_and_marked(
     assert "roles are out of order" in text_of(found.rows)
 
 
+def test_the_rows_of_a_table_are_shown_by_their_columns(tmp_path: Path) -> None:
+    """The rows of a CSV file were shown as JSON, which no such file holds."""
+    (tmp_path / "q.csv").write_text(f'question,answer\n"How, say?","{HOSTILE}\nline 2"\nWhy?,\n')
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"q": {"file_name": "q.csv"}}))
+    values = {"dataset": "q", "dataset_dir": str(tmp_path), "stage": "sft"}
+    shown = rows_view.look(values, Query("raw"), "en")
+    assert not shown.wrong
+    assert harmless(shown.rows)
+    cells = [text_of(each["inside"]) for each in elements(shown.rows) if each["kind"][:2] == "dd"]
+    names = [text_of(each["inside"]) for each in elements(shown.rows) if each["kind"] == "dt"]
+    assert cells == ["How, say?", f"{HOSTILE}\nline 2", "Why?", "∅"]
+    assert names == ["question", "answer"] * 2
+
+
 def test_pages_and_the_end(values: dict[str, Any]) -> None:
     first = rows_view.look(values, Query("raw"), "en")
     assert ("1 to 5 of 12" in first.where, first.onward) == (True, 5)

@@ -69,6 +69,21 @@ def raw(rows: Iterable[tuple[int, Any]], lang: str) -> list[Element]:
     return [_row(number, [element("pre.seen-raw", _short(text))], lang) for number, text in texts]
 
 
+def columns(rows: Iterable[tuple[int, Any]], lang: str) -> list[Element]:
+    """The rows of a table: the name of each column, and its cell as text."""
+    return [_row(number, [_list_cells(row)], lang) for number, row in rows]
+
+
+def _list_cells(row: Mapping[str, Any]) -> Element:
+    parts: list[Node] = []
+    for name, cell in row.items():
+        text = cell if isinstance(cell, str) else values.dumps(cell, indent=2, default=str)
+        is_empty = cell is None or text == ""
+        shown = element("dd.seen-empty", "∅") if is_empty else element("dd", _short(text))
+        parts += [element("dt", show_hidden(str(name))), shown]
+    return element("dl.seen-columns", *parts)
+
+
 def place(row: int, line: int, lang: str) -> str:
     """The number of a row, with its line in the file where that differs."""
     shown, at = format_number(row), format_number(line)

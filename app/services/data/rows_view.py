@@ -26,6 +26,7 @@ from backend.datafiles.turns import RowError
 PAGE = 5
 VIEWS = ("raw", "conversation", "tokens")
 SEARCH_S = 5.0
+JSON = (".json", ".jsonl", ".ndjson")
 
 Rows = list[reading.Hit]
 
@@ -76,7 +77,13 @@ def _look(values: Values, name: str, query: Query, lang: str) -> View:
         return View(where, _tokens(values, rows, query, lang), onward)
     if query.view == "conversation":
         return View(where, _conversations(entry, rows, arguments, lang), onward)
-    return View(where, row_tree.raw([(hit.number, hit.row) for hit in rows], lang), onward)
+    draw = row_tree.raw if _is_json(entry.path) else row_tree.columns
+    return View(where, draw([(hit.number, hit.row) for hit in rows], lang), onward)
+
+
+def _is_json(path: Path) -> bool:
+    """Whether the rows are JSON in their file; the rows of any other are those of a table."""
+    return dataset_info.kind(reading.files(path)[0].name) in JSON
 
 
 def _find_rows(path: Path, name: str, query: Query, lang: str) -> tuple[str, Rows, int]:
