@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,21 @@ def test_a_renamed_run_is_listed_by_its_name(saves: Path) -> None:
     assert target == folder.with_name("best so far")
     recipe = write_run(saves, "group", task="recipe")
     assert refused(recipe, name="new") == "recipe_not_renamed"
+
+
+def test_a_stage_of_a_recipe_keeps_its_name(saves: Path) -> None:
+    """Its group, once resumed, would have trained it anew. Without the group it is a run like any
+    other."""
+    folder = write_run(saves, "g-1-one")
+    other = write_run(saves, "g-1-two")
+    group = saves / "recipes" / "chain" / "g"
+    group.mkdir(parents=True)
+    stage = {"name": "one", "arguments": {"model_name_or_path": "tiny", "dataset": "identity"}}
+    (group / run_folder.ARGUMENTS).write_text(json.dumps({"stages": [stage]}))
+    assert refused(folder, name="new") == "recipe_stage_not_renamed"
+    assert run_changes.rename(other, "new").is_dir()
+    shutil.rmtree(group)
+    assert run_changes.rename(folder, "newer").is_dir()
 
 
 def test_runs_side_by_side(saves: Path) -> None:

@@ -5,14 +5,15 @@ A run that has not ended is left alone, and so is one that such a run reads from
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from backend.contract.arguments.typed import Arguments
 from backend.contract.folders.home import find, saves
-from backend.contract.launching import launch
+from backend.contract.launching import launch, recipes
 from backend.contract.registry.dataset_info import names
 from backend.contract.runs import run_files, run_folder, run_names
-from backend.contract.texts.problems import Problem, RunFolderError
+from backend.contract.texts.problems import Problem, RunFolderError, TuneboardError
 
 BLOCK = 512  # bytes, the unit of st_blocks whatever the file system's own is
 
@@ -30,6 +31,10 @@ def rename(path: Path, name: str) -> Path:
         _require_free(path)
         if run_folder.read(path).task == launch.RECIPE:  # its stages are found by its name
             raise RunFolderError(Problem(code="recipe_not_renamed", params={"path": str(path)}))
+        group = _find_group(path)
+        if group is not None:
+            params = {"path": str(path), "group": group.name}
+            raise RunFolderError(Problem(code="recipe_stage_not_renamed", params=params))
         if os.path.lexists(target):
             raise RunFolderError(Problem(code="run_name_in_use", params={"path": str(target)}))
         try:
@@ -103,6 +108,18 @@ def _reads_from(values: Arguments, path: Path) -> bool:
     """Whether a run with these arguments loads weights from a folder of a run."""
     used = (part for field in run_names.NAMING for part in names(values[field]))
     return any(find(part).is_relative_to(path) for part in used)
+
+
+def _find_group(path: Path) -> Path | None:
+    """Find the group of runs that this run is a stage of; None where its recipe cannot be read."""
+    for group in (saves() / launch.RECIPES).glob("[!.]*/[!.]*"):
+        if not path.name.startswith(f"{group.name}-"):
+            continue
+        with suppress(TuneboardError, OSError):
+            recipe = recipes.read(str(group / run_folder.ARGUMENTS))
+            if path in [step.folder for step in recipes.plan(recipe, group.name, {}).steps]:
+                return group
+    return None
 
 
 def _failure(path: Path, error: OSError) -> RunFolderError:
