@@ -11,7 +11,8 @@ tokenize: rows a second, from the file to tokens, against datasets.map and a han
 [rounds, rows] [--rival VENV], where VENV has LLaMA-Factory.
 ppo: peak memory of PPO with a shared base, against SFT of the same LoRA.
 predict: answers to rows with an adapter, against plain loops over generate: [rows, tokens, rounds].
-serve: streams of `tuneboard api` at once, against plain generate: [tokens, rounds].
+serve: 1, 4 and 8 streams of `tuneboard api` and their first tokens, against generate of one row
+and of batches by hand: [tokens, rounds].
 vocab: new pieces for Chinese, and pre-training with them, against the old vocabulary, of reviews.
 vocab_small: the same of a tenth as much text.
 train, dpo, merge: whole commands with their defaults, against hand-written floors (of so many
@@ -40,7 +41,7 @@ from app.services.models.catalog import STARTER
 from app.services.page.presets import TRY_IT
 from backend.contract.arguments.command import Command
 from backend.contract.runs import metrics
-from tests import bench_answers, bench_data, bench_lists, bench_page
+from tests import bench_answers, bench_data, bench_lists, bench_page, bench_serve
 from tests.bench_before import before
 from tests.bench_export import export_memory
 from tests.bench_ppo import ppo
@@ -154,7 +155,7 @@ BENCHES = {
     "tokenize": tokenize,
     "ppo": ppo,
     "predict": bench_answers.predict,
-    "serve": bench_answers.serve,
+    "serve": bench_serve.serve,
     "vocab": vocab,
     "vocab_small": vocab_small,
     "train": train,

@@ -1,30 +1,21 @@
-"""Answers of the starter model: predictions of an adapter, and streams of a server.
+"""Predictions of the starter model with an adapter, beside plain loops over `generate`.
 
-Beside them, in the same call and in turns (A B A B), plain loops over transformers' `generate`. All
-are greedy. Compare the ratios: the times are those of a machine that may do other things, too.
+All run in the same call and in turns (A B A B), and are greedy. Compare the ratios: the times are
+those of a machine that may do other things, too.
 """
 
 import json
-import os
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
-
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "saves" / "models" / "SmolLM2-135M-Instruct"
 TOPICS = ("rivers", "bread", "the moon", "chess", "trains", "bees", "paper", "salt")
-URL = "/v1/chat/completions"
 
 
 def question(number: int) -> list[dict[str, str]]:
@@ -107,39 +98,6 @@ def predict(*sizes: float) -> None:
     show(alternate(arms, rounds), "rows/s", "plain loop over generate")
 
 
-def serve(*sizes: float) -> None:
-    """Tokens a second of 1, 4 and 8 streams at once, and their first tokens: [tokens, rounds]."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokens, rounds = numbers(sizes, 48, 3)
-    tokenizer = AutoTokenizer.from_pretrained(MODEL)
-    plain = AutoModelForCausalLM.from_pretrained(MODEL).eval()
-    firsts: dict[int, list[list[float]]] = {1: [], 4: [], 8: []}
-
-    def loop() -> float:
-        ids = torch.tensor([prompt_of(tokenizer, 0)])
-        began = time.perf_counter()
-        output = plain.generate(ids, attention_mask=torch.ones_like(ids), **greedy(tokens))
-        return (output.shape[1] - ids.shape[1]) / (time.perf_counter() - began)
-
-    def streams(address: str, count: int) -> float:
-        began = time.perf_counter()
-        with ThreadPoolExecutor(count) as pool:
-            answers = [*pool.map(lambda number: stream(address, number, tokens), range(count))]
-        firsts[count].append(sorted(first for first, _ in answers))
-        return sum(length for _, length in answers) / (time.perf_counter() - began)
-
-    with server() as address:
-        stream(address, 0, 2)
-        arms = {f"{n} at once": lambda n=n: streams(address, n) for n in firsts}
-        show(alternate({"plain generate": loop, **arms}, rounds), "tokens/s", "1 at once")
-    for count, each in firsts.items():
-        first, last = (statistics.median(row[place] for row in each) for place in (0, -1))
-        times = f"{first:.2f} to {last:.2f} s ({last / first:.2f})"
-        print(f"{count} at once: first tokens after {times}")
-
-
 def greedy(tokens: int) -> dict[str, Any]:
     """Options of generate for the likeliest answer, which nothing but its length ends early."""
     return {"max_new_tokens": tokens, "do_sample": False, "pad_token_id": 2}
@@ -148,46 +106,3 @@ def greedy(tokens: int) -> dict[str, Any]:
 def numbers(sizes: Sequence[float], *defaults: int) -> list[int]:
     """The sizes of the command line as whole numbers, with defaults for those that it lacks."""
     return [*map(int, sizes), *defaults[len(sizes) :]]
-
-
-def stream(address: str, number: int, tokens: int) -> tuple[float, int]:
-    """Seconds to the first token of a streamed answer, and how many tokens it has in all."""
-    body = {"messages": question(number), "stream": True, "temperature": 0, "max_tokens": tokens}
-    options = {"stream_options": {"include_usage": True}}
-    began, first, count = time.perf_counter(), 0.0, 0
-    with httpx.stream("POST", address + URL, json={**body, **options}, timeout=600) as answer:
-        for line in answer.iter_lines():
-            if '"content": "' in line and '"content": ""' not in line:
-                first = first or time.perf_counter() - began
-            if line.startswith("data: {") and '"choices": []' in line:
-                count = json.loads(line[6:])["usage"]["completion_tokens"]
-    return first, count
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    """The address of a `tuneboard api` that has loaded the starter model."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    words = ["api", "--model_name_or_path", str(MODEL), "--port", str(port)]
-    with tempfile.TemporaryDirectory() as home:
-        env = {**os.environ, "TUNEBOARD_HOME": home, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "backend", *words]
-        with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, cwd=home) as process:
-            try:
-                address = f"http://127.0.0.1:{port}"
-                while not is_ready(address):
-                    if process.poll() is not None:
-                        raise SystemExit(f"the server ended with {process.returncode}")
-                    time.sleep(0.2)
-                yield address
-            finally:
-                process.terminate()
-
-
-def is_ready(address: str) -> bool:
-    try:
-        return bool(httpx.get(f"{address}/health").json()["status"] == "ready")
-    except httpx.TransportError:
-        return False

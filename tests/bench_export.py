@@ -1,5 +1,6 @@
 """Peak memory of exports, against plain transformers that loads a model and saves it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -70,23 +71,25 @@ def largest_tensor(model: Path) -> int:
 
 
 def export_memory() -> None:
-    """Each way to write the starter model: the growth, and as parts of the whole model."""
+    """Each way to write the starter model: the growth, as parts of the whole model and of that of
+    transformers, then all as JSON. A peak is the same each time, so that one run of each does."""
     model = ROOT / "saves" / "models" / STARTER
     size = (model / "model.safetensors").stat().st_size
     print(f"model {size / MB:.0f} MB, largest tensor {largest_tensor(model) / MB:.0f} MB")
-    print(f"{'':28}{'peak MB':>9}{'of model':>10}")
     ways: dict[str, dict[str, str]] = {
         "safetensors": {},
         **{
             f"gguf {kind}": {"export_format": "gguf", "gguf_type": kind} for kind in ("f16", "q8_0")
         },
     }
+    growths: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as home:
+        plain = measure_plain(Path(home), model)
     for name, options in ways.items():
         with tempfile.TemporaryDirectory() as home:
-            print_row(name, measure_export(Path(home), model, **options), size)
-    with tempfile.TemporaryDirectory() as home:
-        print_row("transformers, load and save", measure_plain(Path(home), model), size)
-
-
-def print_row(name: str, growth: int, size: int) -> None:
-    print(f"{name:28}{growth / MB:9.0f}{growth / size:10.2f}")
+            growths[name] = measure_export(Path(home), model, **options)
+    growths["transformers, load and save"] = plain
+    print(f"{'':28}{'peak MB':>9}{'of model':>10}{'ratio':>7}")
+    for name, growth in growths.items():
+        print(f"{name:28}{growth / MB:9.0f}{growth / size:10.2f}{growth / plain:7.2f}")
+    print(json.dumps({"bench": "export_memory", **growths}))
