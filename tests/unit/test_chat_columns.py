@@ -1,10 +1,13 @@
 """Chat's columns: what was said is held apart from how it is shown, and comes back as it was."""
 
+import json
+from pathlib import Path
+
 import gradio as gr
 import pytest
 
 from app.services.chat.conversation import Conversation
-from app.tabs.chat import columns
+from app.tabs.chat import chat, columns
 
 TEXTS = [
     "<b>x</b> &amp; $$y$$",
@@ -79,3 +82,20 @@ def test_a_question_without_an_answer_goes_back_into_its_box() -> None:
     said = Conversation([dict(asked)], answered)
     assert not said.is_unanswered(("tuned", "base"))
     assert said.is_unanswered(("tuned",))
+
+
+@pytest.mark.parametrize(
+    ("base", "shown"), [("{home}/saves/models/tiny", "saves/models/tiny"), ("org/tiny", "org/tiny")]
+)
+def test_the_base_of_a_run_is_shown_as_the_list_of_models_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str, shown: str
+) -> None:
+    """After Chat of a run the box of the model held its whole path, as the adapter names it."""
+    monkeypatch.setenv("TUNEBOARD_HOME", str(tmp_path))
+    run = tmp_path / "saves" / "tiny" / "lora" / "one"
+    run.mkdir(parents=True)
+    (run / "adapter_model.safetensors").touch()
+    config = {"base_model_name_or_path": base.format(home=tmp_path)}
+    (run / "adapter_config.json").write_text(json.dumps(config))
+    result = {"model_name_or_path": shown, "adapter_name_or_path": ["saves/tiny/lora/one"]}
+    assert chat.open_run(run)["value"] == result

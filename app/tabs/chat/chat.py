@@ -161,5 +161,8 @@ def begin(path: Path, lang: str) -> list[Any]:
 def _result_of(path: Path) -> dict[str, Any]:
     """The values of the model bar for what a run has made."""
     if boundary.refusal(path) is None and is_adapter(path):
-        return {"model_name_or_path": adapter_base(path), "adapter_name_or_path": [relative(path)]}
+        # its config names the base by its whole path, the list of models by the short one
+        base = adapter_base(path)
+        shown = relative(Path(base)) if base else ""
+        return {"model_name_or_path": shown, "adapter_name_or_path": [relative(path)]}
     return {"model_name_or_path": relative(path), "adapter_name_or_path": []}
