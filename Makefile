@@ -7,7 +7,7 @@ TESTED := .venv/.tested
 NODE := node_modules/.package-lock.json
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: start test check types lint bench browser llama_cpp
+.PHONY: start test check types lint bench browser llama_cpp api_clients
 
 # The port is looked at before minutes of installing.
 start:
@@ -19,7 +19,7 @@ $(STARTER):
 	@echo "Step 3 of 3: the starter model SmolLM2-135M-Instruct (93 MB to download), about a minute."
 	@$(BIN)/tuneboard starter || echo "The starter model could not be fetched now; the page offers it again."
 
-test: $(TESTED) browser llama_cpp check
+test: $(TESTED) browser llama_cpp api_clients check
 	$(BIN)/python -m pytest tests/backend -n auto --dist loadfile
 	$(BIN)/python -m pytest tests/failures tests/e2e -m 'not starter and not pictures' -n auto --dist loadfile
 	$(BIN)/python -m pytest tests/e2e -m 'starter and not nightly'
@@ -51,6 +51,9 @@ browser: $(TESTED)
 # After the browser, whose script brings npm where it can.
 llama_cpp: browser
 	@sh tests/install_llama_cpp.sh
+
+api_clients: $(TESTED)
+	@sh tests/install_api_clients.sh
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
