@@ -4,7 +4,7 @@ Requests to the tuned model and to its base are two batches, which take turns to
 """
 
 import time
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from backend.model.answer_batch import Batch, Row
@@ -12,7 +12,9 @@ from backend.serving.engine import Engine
 from backend.serving.job import Job, Pass
 from backend.serving.writer import Writer
 
-GATHER_S = 0.005  # for clients that ask at once: their prompts are read in one pass
+# Clients that ask at once are read in one pass: their requests come within moments of each other.
+GATHER_S = 0.005
+MOST_GATHER_S = 0.05
 
 
 class _Place(NamedTuple):
@@ -42,9 +44,19 @@ class Scheduler:
         """Add the jobs that have arrived; waits for one where nothing else is to be done."""
         if not self._places:
             self._add(jobs.get())
-            time.sleep(GATHER_S)
+            self._gather(jobs)
         while not jobs.empty():
             self._add(jobs.get())
+
+    def _gather(self, jobs: "SimpleQueue[Job | Pass]") -> None:
+        """Add jobs until none has come for a moment, as one processor reads the requests of several
+        clients one after the other."""
+        end = time.monotonic() + MOST_GATHER_S
+        while time.monotonic() < end:
+            try:
+                self._add(jobs.get(timeout=GATHER_S))
+            except Empty:
+                return
 
     def step(self) -> None:
         """A token for each answer."""

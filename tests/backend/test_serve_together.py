@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
@@ -139,6 +139,34 @@ def texts_of(shown: list[Any]) -> list[str]:
 
 def logprobs_of(shown: list[Any]) -> list[Logprob]:
     return [each for part in shown if isinstance(part, list) for each in part]
+
+
+class Arrivals(SimpleQueue[Any]):
+    """Jobs of which each has come only when somebody waits for it, one after the other."""
+
+    def __init__(self, jobs: list[Job]) -> None:
+        super().__init__()
+        self._coming = jobs
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """The next job. Raises Empty where none comes any more."""
+        if not self._coming:
+            raise Empty
+        return self._coming.pop(0)
+
+
+def test_requests_that_come_one_after_the_other_within_moments_are_read_together(
+    engine: Engine,
+) -> None:
+    """The first of eight clients was read alone, since the engine looked once, 5 ms later, for
+    others, and a processor takes longer to read eight requests."""
+    log: list[tuple[Client, Any]] = []
+    clients = [Client([request_of(0)], log) for _ in range(8)]
+    scheduler = Scheduler(engine)
+    scheduler.add_arrived(Arrivals([client.job for client in clients]))
+    while not log:
+        scheduler.step()
+    assert {client for client, _ in log} == set(clients)
 
 
 def test_choices_are_answered_together(engine: Engine) -> None:
