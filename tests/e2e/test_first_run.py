@@ -75,7 +75,7 @@ def test_try_it_start_watch_chat(
     expect_ready(page)
     page.locator("#start").click()
     expect(page.locator("#train-run-state")).to_contain_text(
-        "Succeeded", timeout=300_000, ignore_case=True
+        "Succeeded", timeout=600_000, ignore_case=True
     )
     run = only_run(home)
     curve = losses(run)
