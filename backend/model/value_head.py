@@ -120,14 +120,15 @@ def restore(model: Any, folder: Path) -> None:
 def capture_states(model: Any, places: Tensor, *, logits: bool = True) -> Iterator[list[Tensor]]:
     """Give a list to which each forward pass appends the hidden states at `places`, in row order.
 
-    places  bool [rows, length]; the states are [n, hidden], as the output layer gets them
+    places  bool [rows, length] of the texts, before which an adapter may have put tokens of its
+            own; the states are [n, hidden], as the output layer gets them
     logits  False saves the product with the vocabulary, as the output layer gets no states
     """
     captured: list[Tensor] = []
 
     def look(_: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         states = inputs[0]
-        captured.append(states[places])
+        captured.append(states[:, states.shape[1] - places.shape[1] :][places])
         return inputs if logits else (states[:, :0], *inputs[1:])
 
     layer = getattr(model, "module", model).get_output_embeddings()

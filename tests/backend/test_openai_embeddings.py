@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend.serving.engine import Engine
@@ -15,6 +16,7 @@ from backend.serving.service import Service
 from tests.backend.openai_clients import connected
 from tests.backend.test_openai_client import error_of
 from tests.backend.test_serve_process import api_values
+from tests.backend.training import train_small
 
 openai = pytest.importorskip("openai")  # of the extra "dev"
 TEXTS = ["Who are you?", "A longer text, which is read in one pass with a shorter one.", "Paris"]
@@ -145,3 +147,29 @@ def test_a_pooling_that_is_not_done_here(tiny_model_dir: Path, tmp_path: Path) -
         pytest.raises(openai.BadRequestError, match=r"modules\.json.*Dense"),
     ):
         client.embeddings.create(model="tiny", input="a")
+
+
+@pytest.mark.parametrize("method", ["prompt", "ptuning", "prefix"])
+def test_learned_tokens_before_the_text_have_no_vector(
+    method: str, workspace: Path, tiny_model_dir: Path
+) -> None:
+    """Pooling counts the text's own tokens, in a batch of several lengths, too; a learned prompt
+    made the mask too short, and the answer was 500."""
+    run = train_small(workspace, tiny_model_dir, finetuning_type=method, max_steps=1)
+    tuned = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model_dir), run)
+    rows = [AutoTokenizer.from_pretrained(tiny_model_dir)(text)["input_ids"] for text in TEXTS]
+    with torch.no_grad():
+        outputs = [
+            tuned.eval()(
+                input_ids=torch.tensor([row]),
+                attention_mask=torch.ones(1, len(row), dtype=torch.int64),
+                output_hidden_states=True,
+            )
+            for row in rows
+        ]
+    expected = unit([each.hidden_states[-1][0, -1] for each in outputs])
+    with connected(service_of(run)) as client:
+        response = client.embeddings.create(model="tiny", input=TEXTS)
+    torch.testing.assert_close(vectors(response), expected, rtol=1e-4, atol=1e-5)
+    plain = unit([each[-1] for each in states(tiny_model_dir, TEXTS)])
+    assert (vectors(response) - plain).abs().max() > 1e-3
