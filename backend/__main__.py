@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return dispatch(words)
     except TuneboardError as error:
-        from backend.model.checks import print_problems
+        from backend.contract.texts.printing import print_problems
 
         if words[:1] in (["data"], ["models"]) and "--progress" in words:
             # The page reads it, and may speak another language.

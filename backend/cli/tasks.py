@@ -15,7 +15,8 @@ from backend.contract.folders.home import output, prepare
 from backend.contract.launching import launch
 from backend.contract.models.devices import CPU_ALONE
 from backend.contract.runs import resuming, run_folder
-from backend.model.checks import check_values, print_problems
+from backend.contract.texts.printing import print_problems
+from backend.model.checks import check_values
 
 WORKERS = {
     "train": "backend.train",

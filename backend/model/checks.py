@@ -5,8 +5,7 @@ yet. Arguments about them (image_max_pixels, say) are refused for the same reaso
 which is the cause, is reported first.
 """
 
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice
 
 from backend.contract.arguments.arguments import check_parsed, report_ignored, resolve
@@ -16,7 +15,7 @@ from backend.contract.preflight.preflight import check_paths
 from backend.contract.registry import dataset_info
 from backend.contract.registry.dataset_info import MEDIA_PROBLEM, Entry
 from backend.contract.runs import run_names
-from backend.contract.texts.locales import t
+from backend.contract.texts.printing import print_problems
 from backend.contract.texts.problems import (
     DataError,
     ModelError,
@@ -25,7 +24,6 @@ from backend.contract.texts.problems import (
     UsageError,
     errors,
 )
-from backend.contract.texts.terminal_text import drop_marks, reader_language, say
 from backend.datafiles import formats, layouts, reading
 from backend.datafiles.turns import RowError
 from backend.datafiles.values import DataRow
@@ -122,12 +120,3 @@ def find_problems(
     pictured = picture_problems(resolve(values), task)
     all_problems = [*pictured, *all_problems]
     return values, sorted(all_problems, key=lambda problem: problem.code != MEDIA_PROBLEM)
-
-
-def print_problems(problems: Iterable[Problem]) -> None:
-    """Print every problem and notice to standard error, a line each, in the language of who reads
-    it there."""
-    lang = reader_language(sys.stderr)
-    for problem in problems:
-        kind = t("cli.notice" if problem.notice else "cli.error", lang)
-        say(drop_marks(f"{kind}: {problem.text(lang)}", lang), sys.stderr)

@@ -7,8 +7,8 @@ from typing import Any
 from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import canonical_name, parse, resolve
 from backend.contract.preflight.model_server import ModelServer
+from backend.contract.texts.printing import print_problems
 from backend.contract.texts.problems import ModelError, Problem, UsageError, errors
-from backend.model.checks import print_problems
 from backend.tuner import names
 
 POLL_S = 0.1

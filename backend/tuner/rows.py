@@ -18,10 +18,10 @@ from backend.contract.folders.home import find, relative
 from backend.contract.registry import dataset_info, registry
 from backend.contract.registry.dataset_info import ONLINE, REMOTE, folder_of
 from backend.contract.system.files import write_atomic
+from backend.contract.texts.printing import print_problems
 from backend.contract.texts.problems import DataError, Problem
 from backend.datafiles import entering, layouts
 from backend.datafiles.samples import Sample, sample
-from backend.model.checks import print_problems
 
 FOLDER = "tuner"  # in the folder of data sets
 LEAST = 0.5  # confidence (0 to 1) from which a proposed layout is taken

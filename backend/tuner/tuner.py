@@ -17,6 +17,7 @@ from backend.contract.launching import launch
 from backend.contract.preflight.model_server import ModelServer
 from backend.contract.runs import resumed_run, run_folder
 from backend.contract.runs.run_folder import State
+from backend.contract.texts.printing import print_problems
 from backend.contract.texts.problems import (
     Problem,
     RunFolderError,
@@ -24,7 +25,7 @@ from backend.contract.texts.problems import (
     UsageError,
     errors,
 )
-from backend.model.checks import check_values, print_problems
+from backend.model.checks import check_values
 from backend.tuner import chat_request, names, results, rows
 from backend.tuner.following import follow
 from backend.tuner.results import Evaluation, TrainResult, require_measured, result_names
