@@ -12,7 +12,7 @@ from backend.contract.arguments.arguments import canonical_name, parse, parse_ta
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.folders.home import home, prepare
+from backend.contract.folders.home import home, lacks_data, prepare, resource_folder
 from backend.contract.launching import launch
 from backend.contract.preflight import estimates
 from backend.contract.runs import run_folder
@@ -25,6 +25,7 @@ from backend.model import checks
 
 # A client gives up earlier; then the libraries are loaded nevertheless, and its next call is quick.
 SILENCE_S = 600.0
+DATA = FIELDS["dataset_dir"]
 
 
 def _read_object(value: object) -> object:
@@ -71,20 +72,27 @@ class Judgement(BaseModel):
 
 @dataclass(frozen=True)
 class Checked:
-    """Values of a task, and what is wrong with them or worth knowing."""
+    """Values of a task, and what is wrong with them or worth knowing.
+
+    `reads_shipped_data` where their dataset_dir is the folder that a start copies to data/.
+    """
 
     task: str
     values: Values
     problems: list[Problem]
+    reads_shipped_data: bool = False
 
     def to_judgement(self) -> Judgement:
         """What an agent reads of it."""
         good = not errors(self.problems)
+        started = dict(self.values)
+        if self.reads_shipped_data:
+            started["dataset_dir"] = DATA.default
         return Judgement(
             good=good,
             task=self.task,
             problems=[ProblemRow.of(problem) for problem in self.problems],
-            command=Command.build(self.task, self.values).shell() if good else "",
+            command=Command.build(self.task, started).shell() if good else "",
             folder=str(home()),
         )
 
@@ -97,13 +105,20 @@ def check_arguments(question: CheckArguments) -> Judgement:
 
 
 def check(task: str, raw: Mapping[str, object]) -> Checked:
-    """The values of a task with every problem; the values of secrets are refused."""
-    prepare()
+    """The values of a task with every problem; the values of secrets are refused.
+
+    Nothing is written: where data/ is missing, the sets that a start puts there are read where they
+    ship.
+    """
     secrets = [name for name in raw if _is_secret(name)]
     plain = {name: value for name, value in raw.items() if name not in secrets}
     task, values, problems = parse_task(task, functools.partial(parse, plain))
+    is_default = values.get(DATA.name, DATA.default) == DATA.default
+    shipped = task in DATA.tasks and is_default and lacks_data()
+    if shipped:
+        values = {**values, "dataset_dir": str(resource_folder("data"))}
     values, problems = checks.find_problems(task, values, problems)
-    return Checked(task, values, [*map(_refuse, secrets), *problems])
+    return Checked(task, values, [*map(_refuse, secrets), *problems], shipped)
 
 
 def _is_secret(name: str) -> bool:
@@ -221,6 +236,7 @@ def start_run(question: StartRun) -> Started:
     """Start a training, an evaluation, an export or a new vocabulary. The run goes on by itself,
     also when this server or its client ends; follow_run says how it does. Wrong arguments start
     nothing. Models and data sets of a hub are downloaded."""
+    prepare()
     checked = check(question.task, question.arguments)
     wrong = errors(checked.problems)
     if wrong:

@@ -212,6 +212,25 @@ def test_each_tool_has_types_descriptions_and_hints(home: Path) -> None:
     drive(the_tools, home)
 
 
+async def only_questions(home: Path) -> None:
+    before = sorted(home.rglob("*"))
+    async with connect(home) as agent:
+        sets = (await agent.call("list_datasets"))["datasets"]
+        judgement = await agent.call("check_arguments", arguments=TINY)
+        assert sorted(home.rglob("*")) == before
+        plan = await agent.call("plan_training", arguments=TINY)
+    assert "identity" in {each["name"] for each in sets}
+    assert (judgement["problems"], judgement["good"]) == ([], True)
+    assert "dataset_dir" not in judgement["command"]
+    assert (plan["unknown"], plan["course"]["rows"] > 10) == ("", True)
+    assert not (home / "data").exists()
+
+
+def test_questions_write_nothing_where_the_demo_data_is_missing(home: Path) -> None:
+    """check_arguments promises it, and made data/ and saves/ nevertheless."""
+    drive(only_questions, home)
+
+
 async def odd_inputs(home: Path) -> None:
     async with connect(home) as agent:
         assert "nosuch" in await agent.refused("follow_run", run="nosuch")

@@ -102,19 +102,27 @@ def code_path(env: Mapping[str, str]) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))}
 
 
+def lacks_data() -> bool:
+    """Whether the folder of data sets is missing or empty, so that `prepare` fills it."""
+    target = data()
+    return not target.exists() or (target.is_dir() and not any(target.iterdir()))
+
+
 def prepare() -> None:
     """Make data/ (with the demo sets) and saves/ in the working folder where they are missing.
 
     An empty data/ is filled too: a new volume of a container is empty.
     """
     saves().mkdir(parents=True, exist_ok=True)
+    if not lacks_data():
+        return
     target = data()
-    if target.is_dir() and not any(target.iterdir()):
+    if target.is_dir():
         shutil.copytree(resource_folder("data"), target, dirs_exist_ok=True)
-    elif not target.exists():
-        part = target.with_name(f".data-{os.getpid()}")
-        shutil.copytree(resource_folder("data"), part)
-        try:
-            part.rename(target)
-        except OSError:  # another process was first
-            shutil.rmtree(part)
+        return
+    part = target.with_name(f".data-{os.getpid()}")
+    shutil.copytree(resource_folder("data"), part)
+    try:
+        part.rename(target)
+    except OSError:  # another process was first
+        shutil.rmtree(part)
