@@ -291,7 +291,7 @@ class _Rows:
 
     @classmethod
     def none(cls) -> "_Rows":
-        return cls([], DynamicCache(), torch.ones(0, 0, dtype=torch.long))
+        return cls([], answer_cache.new_cache(), torch.ones(0, 0, dtype=torch.long))
 
     def without(self, gone: list[Row]) -> "_Rows":
         """The rows that are not among `gone`, without the columns that are empty then."""
@@ -325,7 +325,7 @@ class _Prompts(_Rows):
         self.ids = torch.tensor([[0] * (width - len(row.ids)) + row.ids for row in rows])
         self.read = 0
         masks = [[0] * (width - len(row.ids)) + [1] * len(row.ids) for row in rows]
-        super().__init__(rows, DynamicCache(), torch.tensor(masks))
+        super().__init__(rows, answer_cache.new_cache(), torch.tensor(masks))
 
     def tell(self, start: int, logits: torch.Tensor) -> None:
         """Hand each row the logits [rows, columns, vocabulary] of its columns from `start` on."""

@@ -2,7 +2,8 @@
 
 Rows of one batch end at the same column; what is missing on the left of a shorter row is masked.
 Every layer keeps all its tokens here, also one with a sliding window: its mask hides what lies
-outside of the window, and rows can be cut and put together at any column.
+outside of the window, and rows can be cut and put together at any column. Behind its tokens is room
+for more: the library's own layer copies all of them for each new one.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from backend.model.adapters import base_of
 
 JOINABLE = {DynamicLayer, DynamicSlidingWindowLayer}
+SPARE = 128  # tokens that a layer has room for when it has to be copied
 MEMORY_SHARE = 4  # keys and values take at most one part in so many of the free memory
 # What a model's generation_config.json may say that answers here take from their own request.
 KNOWN_SETTINGS = {
@@ -24,6 +26,52 @@ KNOWN_SETTINGS = {
     *("do_sample", "temperature", "top_k", "top_p", "repetition_penalty", "use_cache"),
     *("transformers_version", "_from_model_config", "_commit_hash"),
 }
+
+
+class RoomyLayer(DynamicLayer):
+    """Keys and values of one layer, each [rows, heads, tokens, size], as a part of more memory."""
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Note dtype and device of the first states."""
+        super().lazy_initialization(key_states, value_states)
+        self._rooms = _Room(), _Room()
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add the states [rows, heads, tokens, size] of further tokens; gives those of all."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        keys, values = self._rooms
+        self.keys, self.values = keys.add(key_states), values.add(value_states)
+        return self.keys, self.values
+
+
+class _Room:
+    """States of tokens, with memory for more."""
+
+    def __init__(self) -> None:
+        self._states: torch.Tensor | None = None
+        self._length = 0
+
+    def add(self, states: torch.Tensor) -> torch.Tensor:
+        """Add states [rows, heads, tokens, size]; gives those of all tokens so far."""
+        start, end = self._length, self._length + states.shape[-2]
+        if self._states is None or end > self._states.shape[-2]:
+            larger = states.new_empty(*states.shape[:-2], end + SPARE, states.shape[-1])
+            if self._states is not None:
+                larger[..., :start, :] = self._states[..., :start, :]
+            self._states = larger
+        self._states[..., start:end, :] = states
+        self._length = end
+        return self._states[..., :end, :]
+
+
+def new_cache() -> DynamicCache:
+    """A cache of no tokens."""
+    cache = DynamicCache()
+    cache.layer_class_to_replicate = RoomyLayer
+    return cache
 
 
 def joins(model: Any) -> bool:
@@ -68,7 +116,7 @@ def token_bytes(model: Any) -> int:
 
 def join(caches: Sequence[DynamicCache]) -> DynamicCache:
     """One cache with the rows of all, ended at one column; zeros stand left of shorter ones."""
-    joined = DynamicCache()
+    joined = new_cache()
     for index, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
         length = max(layer.keys.shape[-2] for layer in layers)
         keys = torch.cat([pad_left(layer.keys, length) for layer in layers])
@@ -79,7 +127,7 @@ def join(caches: Sequence[DynamicCache]) -> DynamicCache:
 
 def select(cache: DynamicCache, rows: Sequence[int], start: int) -> DynamicCache:
     """A cache with these rows alone, from the column `start`."""
-    selected = DynamicCache()
+    selected = new_cache()
     for index, (keys, values, _) in enumerate(cache):
         selected.update(keys[list(rows), :, start:], values[list(rows), :, start:], index)
     return selected

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    DynamicCache,
     GPT2Config,
     LlamaConfig,
     LlamaForCausalLM,
@@ -96,9 +98,31 @@ def answer_of(row: Row, prompt: list[int]) -> list[int]:
     return row.ids[len(prompt) :]
 
 
+def test_a_token_is_written_behind_the_others_without_a_copy_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At 600 tokens of eight rows the copies took as long as all else of a token together."""
+    monkeypatch.setattr(answer_cache, "SPARE", 4)
+    ours, plain = answer_cache.new_cache(), DynamicCache()
+    places = []
+    for tokens in (7, *[1] * 9, 3):
+        for layer in (0, 1):
+            keys, values = torch.rand(2, 3, 2, tokens, 5)
+            mine, theirs = (each.update(keys, values, layer) for each in (ours, plain))
+            assert all(map(torch.equal, mine, theirs))
+        places.append(ours.layers[0].keys.data_ptr())
+    copies = [number for number, pair in enumerate(pairwise(places), 1) if len(set(pair)) == 2]
+    assert copies == [5, 10]
+    assert ours.get_seq_length() == plain.get_seq_length() == 19
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_that_join_and_leave_at_any_time_are_plain_generate_s(kind: str) -> None:
-    """Greedy, row by row: prompts read in pieces, answers of many lengths, three rows at most."""
+def test_rows_that_join_and_leave_at_any_time_are_plain_generate_s(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Greedy, row by row: prompts read in pieces, answers of many lengths, three rows at most, and
+    room for a few tokens."""
+    monkeypatch.setattr(answer_cache, "SPARE", 4)
     model = make_model(KINDS[kind]())
     assert answer_cache.joins(model)
     batch = Batch(model, rows=3, room=1000)
