@@ -10,9 +10,11 @@ import psutil
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from backend.contract.arguments.arguments import defaults
+from backend.contract.runs.run_folder import EXIT, RUN
 from backend.contract.texts.locales import t
 from tests.e2e.conftest import Server
-from tests.e2e.forms import ANSWER, box, expect_stored, fill, unfold
+from tests.e2e.forms import ANSWER, box, empty, expect_stored, fill, unfold
 from tests.e2e.test_tabs import open_tab, with_tiny
 from tests.failures.conftest import until
 
@@ -328,3 +330,29 @@ def test_what_cannot_be_answered_goes_back_into_its_box(
     message.press("Enter")
     expect(page.locator(f"#chat-tuned {ANSWER}")).to_have_count(1)
     page.locator("#chat-load").click()
+
+
+def test_the_newest_run_is_offered_until_it_is_chosen(
+    open_page: Callable[..., Page], server: Server, home: Path
+) -> None:
+    """It was offered beside the words that it is chosen, and the box of the model then held the
+    whole path of its base. The only model of this machine is chosen at first, which the empty
+    conversation asked for all the same."""
+    run = home / "saves" / "tiny" / "lora" / "mine"
+    run.mkdir(parents=True)
+    base = {"base_model_name_or_path": str(home / "saves" / "models" / "tiny")}
+    row = {"kind": "train", "arguments": {**defaults("train")}, "sequence": 1}
+    contents = {RUN: row, EXIT: {"code": 0}, "adapter_config.json": base}
+    for name, content in contents.items():
+        (run / name).write_text(json.dumps(content, default=str))
+    page = open_page()
+    open_tab(page, t("tab.chat", "en"))
+    column = page.locator("#chat-tuned")
+    offer = column.get_by_text(t("chat.newest", "en", name="").strip())
+    expect(column).to_contain_text(t("chat.chosen", "en", name="tiny"))
+    offer.click()
+    expect(column).to_contain_text(t("chat.chosen", "en", name="mine"))
+    expect(offer).not_to_be_visible()
+    expect(box(page, "model_name_or_path")).to_have_value("saves/models/tiny")
+    empty(page, "adapter_name_or_path")
+    expect(offer).to_be_visible()

@@ -1,5 +1,6 @@
 """The Chat tab: talk to a model, base and tuned side by side."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,28 +107,39 @@ def _redraw(context: Context, parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _offer_result(context: Context, parts: dict[str, Any]) -> None:
-    """The empty conversation offers the newest finished run: one press chooses it."""
+    """The columns are titled by what is chosen. The empty conversation offers the newest finished
+    run unless that is chosen: one press chooses it."""
 
-    def offer(lang: str) -> Any:
-        result = catalog.newest_result()
-        if result is None:
-            return gr.update(examples=None)
-        label, folder = result
-        words = t("chat.newest", lang, name=label)
-        return gr.update(examples=[{"text": folder, "display_text": words}])
+    def follow(lang: str, bar: Any) -> list[Any]:
+        chosen = context.bar.read_box(bar)
+        tuned, base = _name_columns(chosen, lang)
+        return [tuned | {"examples": _list_offers(chosen, lang)}, base]
 
     def choose(event: gr.SelectData, lang: str) -> list[Any]:
         return begin(home() / event.value["text"], lang)
 
     gr.on(
-        [context.news.runs["chat"].change, context.lang.change],
-        offer,
-        context.lang,
-        parts["tuned"],
+        [context.news.runs["chat"].change, context.lang.change, context.bar.box.change],
+        follow,
+        [context.lang, context.bar.box],
+        [parts["tuned"], parts["base"]],
+        trigger_mode="always_last",
         **QUIET,
     )
     chosen = [context.bar.box, parts["tuned"], parts["base"]]
     parts["tuned"].example_select(choose, context.lang, chosen, **QUIET)
+
+
+def _list_offers(chosen: Mapping[str, Any], lang: str) -> list[dict[str, str]]:
+    """The newest finished run, as Gradio's Chatbot takes it; none where it is chosen in the model
+    bar, or where there is no such run."""
+    result = catalog.newest_result()
+    if result is None:
+        return []
+    label, folder = result
+    if all(chosen[name] == value for name, value in _result_of(home() / folder).items()):
+        return []
+    return [{"text": folder, "display_text": t("chat.newest", lang, name=label)}]
 
 
 def _keep(context: Context, parts: dict[str, Any]) -> None:
@@ -151,11 +163,16 @@ def begin(path: Path, lang: str) -> list[Any]:
     """Updates of the model bar and of both columns, which are titled by a run: what it has made is
     what answers next."""
     result = _result_of(path)
+    return [change(result), *_name_columns(result, lang)]
+
+
+def _name_columns(chosen: Mapping[str, Any], lang: str) -> list[Any]:
+    """Updates of both columns, titled by what the model bar holds."""
     values: Values = {
-        "model_name_or_path": result["model_name_or_path"],
-        "adapter_name_or_path": ",".join(result["adapter_name_or_path"]) or None,
+        "model_name_or_path": chosen["model_name_or_path"],
+        "adapter_name_or_path": ",".join(chosen["adapter_name_or_path"] or []) or None,
     }
-    return [change(result), *model_control.name_columns(lang, values)]
+    return model_control.name_columns(lang, values)
 
 
 def _result_of(path: Path) -> dict[str, Any]:
