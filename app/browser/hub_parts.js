@@ -18,10 +18,11 @@ const drawn = new WeakMap();
  * @param {HTMLElement} element
  * @param {Data} data
  */
-export function draw(element, { kind, hubs }) {
+export function draw(element, { kind, hubs, example }) {
   const id = (/** @type {string} */ name) => `hub-${kind}-${name}`;
   const title = make("summary", {});
   const words = make("input", { id: id("words"), type: "search", autocomplete: "off" });
+  words.placeholder = example;
   const options = hubs.map((value) => make("option", { value }));
   const hub = make("select", { id: id("hub") }, ...options);
   const token = make("input", { id: id("token"), type: "password", autocomplete: "off" });

@@ -641,6 +641,7 @@ export interface HubData {
   /** The field of the token of each hub. */
   tokens: Record<string, string>;
   hubs: string[];
+  example: string;
   /** Those whose data sets can be looked at before they are downloaded. */
   looks: string[];
   /** By language. */

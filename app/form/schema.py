@@ -134,7 +134,7 @@ def _own(field: OwnField, default: Any, lang: str) -> dict[str, Any]:
         "label": t(field.label, lang),
         "help": t(field.help, lang),
         "default": default,
-        "placeholder": t(field.placeholder, lang) if field.placeholder else "",
+        "placeholder": t(field.placeholder or _word_of_empty(field.offers), lang),
         "choices": [(value, t(key, lang)) for value, key in field.choices],
         "when": [[name, list(allowed)] for name, allowed in field.when],
         "source": field.source,
@@ -157,7 +157,7 @@ def _field(field: Field, task: str, default: Any, lang: str) -> dict[str, Any]:
         "range": _range(field, lang),
         "secret": field.secret,
         "optional": field.optional,
-        "placeholder": t(f"form.{_empty_word(field)}", lang),
+        "placeholder": t(_word_of_empty(offers_names(field)), lang),
     }
 
 
@@ -176,9 +176,9 @@ def kind_of(field: Field) -> str:
     return "number" if field.kind in {"int", "float"} else "text"
 
 
-def _empty_word(field: Field) -> str:
+def _word_of_empty(offers: object) -> str:
     """The key of what stands in an empty box: what to do there, or that it may stay so."""
-    return "choose_or_type" if offers_names(field) else "not_set"
+    return "form.choose_or_type" if offers else "form.not_set"
 
 
 def _choices(field: Field, lang: str) -> list[tuple[str, str]]:

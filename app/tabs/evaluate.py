@@ -80,7 +80,10 @@ def _results(context: Context) -> dict[str, Any]:
             elem_classes="listed",
         )
         search = texts.make(
-            gr.Textbox, {"label": "eval.search"}, elem_id="eval-search", max_lines=1
+            gr.Textbox,
+            {"label": "eval.search", "placeholder": "list.filter"},
+            elem_id="eval-search",
+            max_lines=1,
         )
         table = texts.make(
             gr.Dataframe,

@@ -107,7 +107,11 @@ def _arguments_box(texts: Texts) -> dict[str, Any]:
     with texts.make(gr.Accordion, {"label": "train.arguments"}, open=False, elem_id="arguments"):
         with gr.Row(elem_classes="fields"):
             name = texts.make(
-                gr.Textbox, {"label": "train.arguments_name"}, elem_id="arguments_name", max_lines=1
+                gr.Textbox,
+                {"label": "train.arguments_name"},
+                placeholder="my_arguments",
+                elem_id="arguments_name",
+                max_lines=1,
             )
             save = texts.make(
                 gr.Button, {"value": "train.arguments_save"}, elem_id="arguments_save"

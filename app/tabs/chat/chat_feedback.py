@@ -50,6 +50,7 @@ def draw_set(texts: Texts) -> dict[str, Any]:
             gr.Textbox,
             {"label": "keep.name", "info": "keep.name_help"},
             max_lines=1,
+            placeholder="my_answers",
             elem_id="keep-name",
         )
         kind = texts.make(

@@ -31,7 +31,12 @@ def draw(context: Context, form: Form) -> dict[str, Any]:
     """Draw all controls; returns them by name, with those of chat_feedback."""
     texts = context.texts
     parts = {
-        "system": _box(texts, {"label": "chat.system"}, "chat-system", lines=2),
+        "system": _box(
+            texts,
+            {"label": "chat.system", "placeholder": "chat.system_hint"},
+            "chat-system",
+            lines=2,
+        ),
         "role": texts.make(
             gr.Dropdown,
             {"label": "chat.role", "choices": ROLES},
@@ -44,6 +49,7 @@ def draw(context: Context, form: Form) -> dict[str, Any]:
             "chat-tools",
             lines=2,
             max_lines=10,
+            placeholder='[{"name": "get_weather"}]',
         ),
         "escape": texts.make(
             gr.Checkbox,
@@ -52,7 +58,10 @@ def draw(context: Context, form: Form) -> dict[str, Any]:
             elem_id="chat-escape",
         ),
         "seed": _box(
-            texts, {"label": "chat.seed", "info": "chat.seed_help"}, "chat-seed", max_lines=1
+            texts,
+            {"label": "chat.seed", "info": "chat.seed_help", "placeholder": "chat.seed_hint"},
+            "chat-seed",
+            max_lines=1,
         ),
     }
     form.draw(context.schemas)

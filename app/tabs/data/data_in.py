@@ -125,12 +125,12 @@ def _draw_sources(texts: Texts, parts: Parts) -> None:
         help_ = gr.Markdown(t("bring.file_help"), elem_classes="quiet")
         texts.add(help_, value="bring.file_help")
     with gr.Row(visible=False, elem_classes="fields bring-line") as parts["path_box"]:
-        parts["path"] = _box(texts, "path", scale=4)
+        parts["path"] = _box(texts, "path", scale=4, placeholder="data/questions.csv")
         parts["look"] = texts.make(gr.Button, {"value": "bring.look"}, elem_id="bring-look")
     with gr.Column(visible="hidden", elem_id="bring-search") as parts["search_box"]:
         parts["search"] = hub_box.draw("dataset", "bar")
     with gr.Row(visible=False, elem_classes="fields bring-line") as parts["hub_box"]:
-        parts["hub_id"] = _box(texts, "hub_id")
+        parts["hub_id"] = _box(texts, "hub_id", placeholder="owner/name")
         parts["hub"] = texts.make(
             gr.Dropdown,
             {
@@ -142,7 +142,7 @@ def _draw_sources(texts: Texts, parts: Parts) -> None:
             filterable=False,
             elem_id="bring-hub",
         )
-        parts["hub_name"] = _box(texts, "name", elem_id="bring-hub_name")
+        parts["hub_name"] = _box(texts, "name", elem_id="bring-hub_name", placeholder="my_data")
         parts["hub_register"] = _register_button(texts, "bring-hub_register")
 
 

@@ -18,6 +18,7 @@ WORDS = (
 )
 TOKENS = {"huggingface": "hf_hub_token", "modelscope": "ms_hub_token"}
 LOOKS = ["huggingface"]  # hubs whose data sets can be looked at before they are downloaded
+EXAMPLES = {"model": "qwen3 0.6b", "dataset": "alpaca"}  # of words to search for
 COMMANDS = {"model": ("models", "get"), "dataset": ("data", "get")}
 
 
@@ -39,6 +40,7 @@ def draw(kind: str, bar: str) -> Any:
         tokens=TOKENS,
         hubs=list(HUBS),
         looks=LOOKS,
+        example=EXAMPLES[kind],
         words=TextKeys(keys),
     )
 
