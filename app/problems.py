@@ -5,6 +5,7 @@ import re
 import secrets
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from app.i18n import has, in_all, t
@@ -17,13 +18,27 @@ logger = logging.getLogger(__name__)
 
 
 def problem_lines(problems: Sequence[Problem], lang: str) -> str:
-    """Problems as lines, each with the label of its argument in place of its name."""
-    return "\n".join(
-        f"{title_of(p.field, lang)}: {_drop_name(p.text(lang), p.field)}"
-        if p.field in FIELDS
-        else p.text(lang)
-        for p in problems
-    )
+    """Problems as lines, each with the label of its argument in place of its name, and the place of
+    one in a file or a recipe before both."""
+    return "\n".join(_write_line(problem, lang) for problem in problems)
+
+
+def _write_line(problem: Problem, lang: str) -> str:
+    if problem.field not in FIELDS:
+        return problem.text(lang)
+    place = problem.params.get("at")
+    problem = replace(problem, params={k: v for k, v in problem.params.items() if k != "at"})
+    is_named = problem.text(lang) != replace(problem, field="").text(lang)
+    before = [] if place is None else [str(place)]
+    title = [] if is_named else [title_of(problem.field, lang)]
+    return ": ".join([*before, *title, text_beside_field(problem, lang)])
+
+
+def text_beside_field(problem: Problem, lang: str) -> str:
+    """A problem as it stands beside the field of its argument, whose label is in it, not the name
+    that is for the command line."""
+    text = replace(problem, field=title_of(problem.field, lang)).text(lang)
+    return _drop_name(text, problem.field)
 
 
 def _drop_name(text: str, field: str) -> str:

@@ -12,7 +12,7 @@ from app.form.form import Form, Raw
 from app.form.schema import OwnField
 from app.form.values import check, display
 from app.i18n import TextKeys, languages, t
-from app.problems import problem_lines
+from app.problems import problem_lines, text_beside_field
 from app.services.page.row_values import RowValues
 from app.services.runs import runs
 from app.tabs.run.memory_questions import make_questions
@@ -125,7 +125,7 @@ class Launcher:
                     for name in row_values.values
                 },
                 **{
-                    problem.field: _remark(problem.text(lang), notice=problem.notice)
+                    problem.field: _remark(text_beside_field(problem, lang), notice=problem.notice)
                     for problem in reversed(problems)
                 },
             },
