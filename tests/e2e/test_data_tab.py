@@ -108,6 +108,25 @@ def test_a_file_comes_in_on_a_page_that_changed_its_language(
     expect(chosen_in(page, "sets-list")).to_have_text("mine")
 
 
+def test_a_hub_is_searched_where_it_is_chosen(
+    open_page: Callable[..., Page], server: Server
+) -> None:
+    """Its search stood below the box for a file of one's own computer, too: Gradio shows a column
+    that is "hidden" from the beginning."""
+    page = open_page()
+    open_tab(page, t("tab.data", "en"))
+    search = page.get_by_text(t("hub.title_dataset", "en"))
+    source = page.locator("#bring-source")
+    expect(page.locator("#bring-upload")).to_be_visible()
+    expect(search).to_be_attached()
+    expect(search).not_to_be_visible()
+    source.get_by_text(t("bring.source.hub", "en"), exact=True).click()
+    expect(search).to_be_visible()
+    source.get_by_text(t("bring.source.path", "en"), exact=True).click()
+    expect(search).not_to_be_visible()
+    expect(page.locator("#bring-path")).to_be_visible()
+
+
 def test_one_file_after_another(
     open_page: Callable[..., Page], server: Server, home: Path, tmp_path: Path
 ) -> None:

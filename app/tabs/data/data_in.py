@@ -127,8 +127,8 @@ def _draw_sources(texts: Texts, parts: Parts) -> None:
     with gr.Row(visible=False, elem_classes="fields bring-line") as parts["path_box"]:
         parts["path"] = _box(texts, "path", scale=4, placeholder="data/questions.csv")
         parts["look"] = texts.make(gr.Button, {"value": "bring.look"}, elem_id="bring-look")
-    with gr.Column(visible="hidden", elem_id="bring-search") as parts["search_box"]:
-        parts["search"] = hub_box.draw("dataset", "bar")
+    # Itself, and not a column around it: Gradio (6.31) shows a column that is "hidden" at first.
+    parts["search"] = hub_box.draw("dataset", "bar", visible="hidden")
     with gr.Row(visible=False, elem_classes="fields bring-line") as parts["hub_box"]:
         parts["hub_id"] = _box(texts, "hub_id", placeholder="owner/name")
         parts["hub"] = texts.make(
@@ -282,7 +282,7 @@ def _wire_sources(parts: Parts, place: Place) -> None:
         outputs,
         **quiet,
     )
-    names = ("upload", "path_box", "hub_box", "search_box")
+    names = ("upload", "path_box", "hub_box", "search")
     boxes = [parts[name] for name in names]
     parts["source"].input(
         switch_source, [parts["source"], parts["coming"]], [*outputs, *boxes], **QUIET

@@ -22,7 +22,7 @@ EXAMPLES = {"model": "qwen3 0.6b", "dataset": "alpaca"}  # of words to search fo
 COMMANDS = {"model": ("models", "get"), "dataset": ("data", "get")}
 
 
-def draw(kind: str, bar: str) -> Any:
+def draw(kind: str, bar: str, *, visible: bool | str = True) -> Any:
     """Draw it here; `bar` is the name of the form that holds the tokens, and takes a model over.
     Its value is the name of a data set that was chosen in it."""
     keys = {name: f"hub.{name}" for name in WORDS}
@@ -35,6 +35,7 @@ def draw(kind: str, bar: str) -> Any:
         events=["use"],
         functions=_functions(kind),
         elem_id=f"hub-{kind}",
+        visible=visible,
         kind=kind,
         form=bar,
         tokens=TOKENS,
