@@ -28,6 +28,8 @@ from backend.model import vocabulary as tokens
 from backend.model.device import device, training_precision
 from backend.running.failures import is_out_of_memory
 
+# The copies of a layer share its weight: merged by peft 0.21.2, each has the adapters of all.
+REPLICATED = "layer_replication"
 PREDICTING = ("pt", "sft")  # stages whose loss is that of the next token
 # peft_type in adapter_config.json -> finetuning_type
 PEFT_TYPES = {
@@ -63,8 +65,11 @@ def fuse(model: Any) -> Any:
     is rounded once more: in float32 that is lost among the errors of the sums, in half precision it
     is not, so that such models, quantized ones and adapters other than LoRA are left as they are.
     """
-    kinds = {str(each.peft_type.value) for each in getattr(model, "peft_config", {}).values()}
+    configs = getattr(model, "peft_config", {}).values()
+    kinds = {str(each.peft_type.value) for each in configs}
     if kinds != {"LORA"} or getattr(model, "is_loftq", False):
+        return model
+    if any(each.layer_replication for each in configs):
         return model
     whole = base_of(model)
     exact = {torch.float32, torch.float64}
@@ -82,6 +87,8 @@ def require_mergeable(folders: Sequence[Path]) -> None:
             code = "adapter_not_mergeable"
         elif adapter_starts.is_marked(folder):
             code = "loftq_not_mergeable"
+        elif read_json(folder / ADAPTER_CONFIG).get(REPLICATED):
+            code = "replicated_not_mergeable"
         else:
             continue
         raise ModelError(Problem(code=code, field="adapter_name_or_path", params=params))

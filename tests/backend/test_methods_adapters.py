@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 import torch
-from peft import AutoPeftModelForCausalLM
+from peft import AutoPeftModelForCausalLM, LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.arguments.fields import methods
 from backend.contract.texts.problems import TuneboardError
 from backend.export import export
-from backend.model import load
+from backend.model import adapters, load
 from tests.backend.training import small, train_small
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
@@ -94,6 +94,34 @@ def test_an_adapter_lives_its_whole_life(
     next_token = loaded[0, -1].argmax()
     assert answer[0, IDS.shape[1]] == next_token
     _export(workspace, broken, loaded, KINDS[kind]["finetuning_type"])
+
+
+def test_an_adapter_of_replicated_layers_is_never_merged(
+    workspace: Path, tiny_model_dir: Path
+) -> None:
+    """The copies share their weight: merged, each would answer with the adapters of all."""
+    folder, target = workspace / "saves" / "copies", workspace / "merged"
+    base = AutoModelForCausalLM.from_pretrained(tiny_model_dir)
+    config = LoraConfig(
+        layer_replication=[(0, 2), (0, 2)],
+        target_modules=["v_proj"],
+        init_lora_weights=False,
+        task_type="CAUSAL_LM",
+    )
+    tuned = get_peft_model(base, config)
+    tuned.save_pretrained(folder)
+    arguments = {"model_name_or_path": str(tiny_model_dir), "adapter_name_or_path": str(folder)}
+    parsed, problems = parse({**arguments, "export_dir": str(target)}, "export")
+    assert not problems
+    values = resolve(parsed)
+    (workspace / "export").mkdir()
+    with pytest.raises(TuneboardError) as error:
+        export.run(values, workspace / "export")
+    assert error.value.problems[0].code == "replicated_not_mergeable"
+    assert not target.exists()
+    answering = adapters.fuse(load.model(values, training=False))
+    assert isinstance(answering, PeftModel)
+    assert (logits(answering) - logits(tuned)).abs().max() < 1e-6
 
 
 def _export(workspace: Path, folder: Path, wanted: torch.Tensor, method: str) -> None:
