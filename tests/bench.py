@@ -1,5 +1,5 @@
 """Benchmarks: `python -m tests.bench start|page|tryit|data|stream|readers|tokenize|ppo|predict|
-serve|vocab|vocab_small|train|dpo|merge|export_memory|lists|look|growth|before`.
+serve|vocab|vocab_small|train|dpo|grpo|answers|merge|export_memory|lists|look|growth|before`.
 
 start: the page's time to its first answer and its idle memory, against a bare Blocks page.
 page: the page in Chromium: its size, how soon it is usable, answers of the form, idle cost.
@@ -15,8 +15,8 @@ serve: 1, 4 and 8 streams of `tuneboard api` and their first tokens, against gen
 and of batches by hand: [tokens, rounds].
 vocab: new pieces for Chinese, and pre-training with them, against the old vocabulary, of reviews.
 vocab_small: the same of a tenth as much text.
-train, dpo, merge: whole commands with their defaults, against hand-written floors (of so many
-rounds, else three); on a GPU where there is one.
+train, dpo, grpo, answers, merge: whole commands with their defaults, against hand-written floors,
+trl and LLaMA-Factory: [rounds, rows or steps] [--rival VENV]; on a GPU where there is one.
 export_memory: peak memory of exports over the imports, against transformers' load and save.
 lists: ten thousand runs, or as many as are named: a tick, and the list in Chromium.
 look: the first answer about a run of 100 and of 100,000 rows, and later ones; pages of data files.
@@ -46,7 +46,7 @@ from tests.bench_before import before
 from tests.bench_export import export_memory
 from tests.bench_ppo import ppo
 from tests.bench_readers import readers
-from tests.bench_speed import dpo, merge, train
+from tests.bench_speed import answers, dpo, grpo, merge, train
 from tests.bench_stream import stream
 from tests.bench_tokenize import tokenize
 from tests.bench_vocab import vocab, vocab_small
@@ -77,7 +77,7 @@ def measure(argv: list[str], port: int, home: Path) -> tuple[float, float]:
         argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
         try:
-            while not answers(port):
+            while not is_up(port):
                 if server.poll() is not None:
                     raise SystemExit(f"{argv} ended with {server.returncode}")
                 time.sleep(0.02)
@@ -89,7 +89,7 @@ def measure(argv: list[str], port: int, home: Path) -> tuple[float, float]:
     return seconds, memory
 
 
-def answers(port: int) -> bool:
+def is_up(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as reply:
             return reply.status == 200
@@ -160,6 +160,8 @@ BENCHES = {
     "vocab_small": vocab_small,
     "train": train,
     "dpo": dpo,
+    "grpo": grpo,
+    "answers": answers,
     "merge": merge,
     "export_memory": export_memory,
     "lists": lambda count=10_000: bench_lists.lists(free_port(), count),

@@ -30,15 +30,19 @@ def train(options: Json) -> Json:
     batch = values.per_device_train_batch_size
     order = list(LengthBatches(list(rows["length"]), batch, values.seed))
     model, optimizer = _model(values)
-    collate, times, tokens = Collator(pad), [], []
+    collate, times, tokens, used = Collator(pad), [], [], []
     for step in range(values.max_steps):
         inputs = collate([rows[each] for each in order[step * batch : (step + 1) * batch]])
         logits, targets = _logits(model, inputs)
         functional.cross_entropy(logits, targets).backward()
         _update(model, optimizer)
         times.append(time.perf_counter())
+        used.append(time.process_time())
         tokens.append(inputs["tokens"])
-    return {"tokens_per_second": sum(tokens[1:]) / (times[-1] - times[0])}
+    return {
+        "tokens_per_second": sum(tokens[1:]) / (times[-1] - times[0]),
+        "tokens_per_cpu_second": sum(tokens[1:]) / (used[-1] - used[0]),
+    }
 
 
 def dpo(options: Json) -> Json:
@@ -51,7 +55,7 @@ def dpo(options: Json) -> Json:
     sampler = LengthBatches(list(rows["length"]), batch, values.seed)
     model, optimizer = _model(values)
     collate, known, done = PairCollator(pad), {}, 0
-    begin = time.perf_counter()
+    begin, used = time.perf_counter(), time.process_time()
     for epoch in range(int(values.num_train_epochs)):
         sampler.set_epoch(epoch)
         order = list(sampler)
@@ -68,7 +72,10 @@ def dpo(options: Json) -> Json:
             (-functional.logsigmoid(ratios[0] - ratios[1]).mean()).backward()
             _update(model, optimizer)
             done += len(places)
-    return {"pairs_per_second": done / (time.perf_counter() - begin)}
+    return {
+        "pairs_per_second": done / (time.perf_counter() - begin),
+        "pairs_per_cpu_second": done / (time.process_time() - used),
+    }
 
 
 def merge(options: Json) -> Json:

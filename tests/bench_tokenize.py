@@ -46,7 +46,7 @@ def tokenize(rounds: float = ROUNDS, rows: float = ROWS, rival: str = "") -> Non
             for name, count in arms:
                 figures[f"{name} {count}"].append(_measure(Path(folder), name, count, rival))
     medians = {
-        name: {key: statistics.median(row[key] for row in each[1:]) for key in each[0]}
+        name: {key: statistics.median(row[key] for row in each[1:] or each) for key in each[0]}
         for name, each in figures.items()
     }
     floor = medians["floor 1"]["rows_per_second"]
@@ -86,7 +86,8 @@ def make_rows(count: int) -> Iterator[Json]:
     and one calls a tool."""
     source = json.loads((ROOT / "data" / "general_en.json").read_text(encoding="utf-8"))
     draw = random.Random(1)
-    tool = {"name": "clock", "description": "Tells the time.", "parameters": {"type": "object"}}
+    zone = {"type": "object", "properties": {"zone": {"type": "string", "description": "Where."}}}
+    tool = {"name": "clock", "description": "Tells the time.", "parameters": zone}
     for number in range(count):
         kind = number % 10
         pairs = draw.sample(source, 4)
@@ -119,7 +120,7 @@ def _to_messages(row: Json) -> list[Json]:
 
 
 def _measure(home: Path, name: str, cores: int, rival: str) -> Json:
-    script = [str(ROOT / "tests" / "bench_rival.py"), str(MODEL), str(CUTOFF)]
+    script = [str(ROOT / "tests" / "bench_rival.py"), "tokenize", str(MODEL), str(CUTOFF)]
     arm = script if name == "rival" else ["-m", "tests.bench_tokenize", name]
     python = f"{rival}/bin/python" if name == "rival" else sys.executable
     chosen = ",".join(map(str, sorted(os.sched_getaffinity(0))[-cores:]))
