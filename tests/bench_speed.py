@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 MODEL = str(ROOT / "saves" / "models" / STARTER)
 ROUNDS = 3
 ROWS = 64  # of an epoch of SFT
-SHARED = {
+SHARED: dict[str, Any] = {
     "model_name_or_path": MODEL,
     "per_device_train_batch_size": 4,
     "gradient_accumulation_steps": 1,

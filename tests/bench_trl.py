@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 Json = dict[str, Any]
 
 
-class Watch(TrainerCallback):  # type: ignore[misc]
+class Watch(TrainerCallback):
     """When the training began and its steps ended."""
 
     def __init__(self) -> None:
@@ -34,7 +34,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
 def dpo(options: Json) -> Json:
     """Pairs that are talks of one question and one answer."""
-    from trl import DPOConfig, DPOTrainer
+    from trl.trainer.dpo_config import DPOConfig
+    from trl.trainer.dpo_trainer import DPOTrainer
 
     def make(row: Json) -> Json:
         question = "\n".join(filter(None, (row["instruction"], row["input"])))
@@ -48,7 +49,8 @@ def dpo(options: Json) -> Json:
 
 def grpo(options: Json) -> Json:
     """Answers rewarded by how near their length comes to a number of characters."""
-    from trl import GRPOConfig, GRPOTrainer
+    from trl.trainer.grpo_config import GRPOConfig
+    from trl.trainer.grpo_trainer import GRPOTrainer
 
     def judge(completions: Any, **_: Any) -> list[float]:
         return [-abs(len(each[0]["content"]) - 200) / 200 for each in completions]
