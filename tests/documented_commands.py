@@ -39,7 +39,10 @@ HELD = {
     "tuneboard recipe resume GROUP": "GROUP is a placeholder; tests/backend/test_group.py",
     "llama-server *": "another program; tests/backend/test_gguf.py reads such files with llama.cpp",
     "ollama *": "another program, a server; tests/backend/test_modelfile.py reads what it is given",
-    "tuneboard export * --export_quantization_bit *": "needs a GPU; tests/backend/test_quantize.py",
+    "tuneboard export * --export_quantization_bit 4 *": "needs the extra gptq; "
+    "tests/backend/test_export_extras.py",
+    "vllm serve *": "another program, for GPUs; tests/backend/test_compressed.py reads what it is "
+    "given with transformers",
 }
 
 

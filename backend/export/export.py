@@ -8,14 +8,15 @@ import shlex
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoConfig, GenerationConfig
 
-from backend.contract.arguments.fields.serving import K_QUANTS
+from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.fields.serving import GPTQ_BITS, K_QUANTS, ROUNDED
 from backend.contract.arguments.typed import Arguments
 from backend.contract.folders.home import output
 from backend.contract.models import model_folder
@@ -26,13 +27,14 @@ from backend.contract.texts.terminal_text import decimal_size
 from backend.data import templates
 from backend.data.rendering import Template
 from backend.export import gptq, merging, model_card, modelfile, publishing
+from backend.export.compressed import Compression
 from backend.export.gguf import gguf_file, k_quants, lora_file
 from backend.export.gguf.gguf_file import GgufModel
 from backend.export.gguf.lora_file import GgufLora
 from backend.export.new_folder import new_model_folder, require_free, require_room
 from backend.model import adapters, load, saved_weights, side_files
 from backend.model.architecture import Architecture, detect
-from backend.model.tensors import dtype_of
+from backend.model.tensors import dtype_of, layout
 from backend.running.report import Report
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -42,14 +44,15 @@ SAFETENSORS = "safetensors"  # the value of export_format
 
 @dataclass(frozen=True)
 class Plan:
-    """The base model of an export, its adapters in order, and the new dtype (None: each tensor
-    keeps its own)."""
+    """The base model of an export, its adapters in order, the new dtype (None: each tensor keeps
+    its own), and how weights are rounded (None: they are not)."""
 
     base: Path
     architecture: Architecture
     adapters: Sequence[Path]
     dtype: torch.dtype | None
     target: Path
+    compression: Compression | None = None
 
     @property
     def size(self) -> int:
@@ -84,7 +87,7 @@ def run(values: Arguments, folder: Path) -> None:
             gguf_model.write(new_folder / name, plan.target.name, report.progress)
         elif gguf_model:
             _write_gguf(gguf_model, plan, values, new_folder, report)
-        elif values.export_quantization_bit:
+        elif values.export_quantization_bit in GPTQ_BITS:
             gptq.quantize(plan.base, new_folder, tokenizer, values)
         else:
             _write_weights(plan, values, new_folder, report)
@@ -117,10 +120,17 @@ def _commands(plan: Plan, values: Arguments) -> list[str]:
         commands = [["vllm", "serve", str(target)]]
         if not values.export_quantization_bit:
             commands.append(["mlx_lm.server", "--model", str(target)])
-    if values.export_modelfile and values.export_format != lora_file.FORMAT:
+    if _has_modelfile(values):
         name = target.name.lower()  # as Ollama's names are
         commands.append(["ollama", "create", name, "-f", str(target / modelfile.NAME)])
     return [shlex.join(command) for command in commands]
+
+
+def _has_modelfile(values: Arguments) -> bool:
+    """Whether Ollama can import the result, and this is wanted."""
+    return values.export_modelfile and FIELDS["export_modelfile"].active(
+        values.as_mapping(), "export"
+    )
 
 
 def _push(plan: Plan, name: str, report: Report) -> None:
@@ -149,9 +159,11 @@ def _plan(values: Arguments) -> Plan:
     if plan.architecture.sees and values.export_quantization_bit:
         problem = Problem(code="export_quantization_sees", field="export_quantization_bit")
         raise UsageError(problem)
-    if folders and values.export_quantization_bit:
+    if folders and values.export_quantization_bit in GPTQ_BITS:
         problem = Problem(code="export_quantization_and_adapter", field="export_quantization_bit")
         raise UsageError(problem)
+    if values.export_quantization_bit in ROUNDED:
+        return replace(plan, compression=Compression.of(plan.architecture, values))
     return plan
 
 
@@ -186,9 +198,7 @@ def _write_gguf(
         plan.adapters, plan.architecture.tensors, plan.architecture.renamed
     )
     if deltas is None:
-        whole = new_folder.with_name(f".{new_folder.name}.merged")
-        options = merging.WriteOptions(None, int(values.export_size * GIGABYTE), "cpu", _quiet)
-        _merge_with_peft(plan, values, whole, options)
+        whole = _merge_beside(plan, values, new_folder)
         architecture = detect(whole, trust=False)
         config = AutoConfig.from_pretrained(whole)
         model = _gguf_of(architecture, config, values, model.template)
@@ -201,6 +211,15 @@ def _write_gguf(
     if values.export_modelfile:
         text = modelfile.modelfile(model.template, values, model.context, f"./{name}")
         (new_folder / modelfile.NAME).write_text(text, encoding="utf-8")
+
+
+def _merge_beside(plan: Plan, values: Arguments, new_folder: Path) -> Path:
+    """The hidden folder, removed at the end, of a model into which adapters of any kind are
+    merged."""
+    whole = new_folder.with_name(f".{new_folder.name}.merged")
+    options = merging.WriteOptions(None, int(values.export_size * GIGABYTE), "cpu", _quiet)
+    _merge_with_peft(plan, values, whole, options)
+    return whole
 
 
 def _quiet(_done: int, _total: int) -> None:
@@ -216,18 +235,23 @@ def _write_weights(plan: Plan, values: Arguments, new_folder: Path, report: Repo
     shard = int(values.export_size * GIGABYTE)
     device = load.device() if values.export_device == "auto" else "cpu"
     options = merging.WriteOptions(
-        plan.dtype, shard, "cpu" if device == "mps" else device, progress
+        plan.dtype, shard, "cpu" if device == "mps" else device, progress, plan.compression
     )
-    tensors = plan.architecture.tensors
+    base, tensors = plan.base, plan.architecture.tensors
     deltas = merging.plain_deltas(plan.adapters, tensors, plan.architecture.renamed)
-    if deltas is None:
+    if deltas is None and not plan.compression:
         _merge_with_peft(plan, values, new_folder, options)
         return
+    if deltas is None:
+        base = _merge_beside(plan, values, new_folder)
+        tensors, deltas = layout(base), {}
     merging.write(tensors, deltas, new_folder, options)
-    config = read_json(plan.base / "config.json")
+    config = read_json(base / "config.json")
     if plan.dtype is not None:
         config.pop("torch_dtype", None)
         config |= {"dtype": str(plan.dtype).removeprefix("torch.")}
+    if plan.compression:
+        config["quantization_config"] = plan.compression.config
     (new_folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     if values.trust_remote_code:  # to be there when config.json is read
         for code in plan.base.glob("*.py"):
@@ -284,7 +308,7 @@ def _write_settings(values: Arguments, new_folder: Path, template: Template) -> 
     side_files.SideFiles.of(values, template.tokenizer, template.name, ends).write(
         new_folder, whole=True
     )
-    if values.export_modelfile:
+    if _has_modelfile(values):
         context = getattr(config.get_text_config(), "max_position_embeddings", modelfile.CONTEXT)
         text = modelfile.modelfile(carried, values, context)
         (new_folder / modelfile.NAME).write_text(text, encoding="utf-8")
@@ -296,7 +320,9 @@ def _write_card(plan: Plan, values: Arguments, folder: Path) -> None:
     names = ", ".join(each.name for each in plan.adapters) or "none"
     bits = values.export_quantization_bit
     stored = plan.dtype or dtype_of(plan.architecture.tensors)
-    dtype = f"GPTQ {bits} bit" if bits else str(stored).removeprefix("torch.")
+    dtype = str(stored).removeprefix("torch.")
+    if bits:
+        dtype = f"GPTQ {bits} bit" if bits in GPTQ_BITS else f"{bits.upper()}, compressed-tensors"
     role, library = "merged adapters", "transformers"
     use = f"```python\n{model_card.loading_code()}\n```"
     if values.export_format != SAFETENSORS:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import load_file
@@ -79,6 +79,32 @@ class Delta:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A tensor in a safetensors file: what the file calls its numbers, its shape, its bytes."""
+
+    kind: str
+    shape: tuple[int, ...]
+    size: int
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of one of its numbers; an entry without numbers lies anywhere."""
+        count = math.prod(self.shape)
+        return self.size // count if count else LARGEST
+
+
+class Encoding(Protocol):
+    """A format in which some weights of a model are other tensors in the file."""
+
+    def entries(self, name: str, tensor: Tensor, dtype: torch.dtype | None) -> Mapping[str, Entry]:
+        """The tensors that stand in the file for one of the model's, which is `dtype` there (None:
+        its own); empty where it stays as it is."""
+
+    def encode(self, name: str, weight: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        """Those tensors, of the weight; empty likewise."""
+
+
+@dataclass(frozen=True)
 class WriteOptions:
     """How weights are written.
 
@@ -86,12 +112,27 @@ class WriteOptions:
     shard     bytes a file at most
     device    computes the sums
     progress  is called with tensors done and in all
+    encoding  of some weights in the files; None writes all as they are
     """
 
     dtype: torch.dtype | None
     shard: int
     device: str
     progress: Callable[[int, int], None]
+    encoding: Encoding | None = None
+
+    def entries(self, name: str, tensor: Tensor) -> Mapping[str, Entry]:
+        """The tensors of the file that one of the model becomes."""
+        encoded = self.encoding.entries(name, tensor, self.dtype) if self.encoding else {}
+        if encoded:
+            return encoded
+        kind = NAMES[self.dtype] if self.dtype and tensor.dtype else tensor.kind
+        return {name: Entry(kind, tensor.shape, tensor.size_as(self.dtype))}
+
+    def encode(self, name: str, weight: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        """Their content, of the weight."""
+        encoded = self.encoding.encode(name, weight) if self.encoding else {}
+        return encoded or {name: weight}
 
 
 Deltas = Mapping[str, Sequence[Delta]]
@@ -141,49 +182,47 @@ def write(tensors: Layout, deltas: Deltas, folder: Path, options: WriteOptions) 
     """
     parts = list(_parts(tensors, options))
     total = len(tensors)
-    done, places = 0, {}
-    for number, names in enumerate(parts, start=1):
+    done, size = 0, 0
+    places: dict[str, str] = {}
+    for number, part in enumerate(parts, start=1):
         file = WEIGHTS if len(parts) == 1 else f"model-{number:05d}-of-{len(parts):05d}.safetensors"
-        header, places_in = _lay_out(names, tensors, options)
+        entries = {key: entry for each in part.values() for key, entry in each.items()}
+        header, offsets = _lay_out(entries)
         with (folder / file).open("wb") as target:
             target.write(header)
-            for name, weight in read_in_turn(names, tensors):
-                target.seek(len(header) + places_in[name])
-                target.write(_to_bytes(_add_deltas(weight, deltas.get(name, ()), options)))
-                places[name] = file
+            for name, weight in read_in_turn(part, tensors):
+                merged = _add_deltas(weight, deltas.get(name, ()), options)
+                for key, content in options.encode(name, merged).items():
+                    target.seek(len(header) + offsets[key])
+                    target.write(_to_bytes(content))
                 done += 1
                 options.progress(done, total)
+        places |= dict.fromkeys(entries, file)
+        size += sum(entry.size for entry in entries.values())
     if len(parts) > 1:
-        size = sum(tensor.size_as(options.dtype) for tensor in tensors.values())
         index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(places.items()))}
         (folder / f"{WEIGHTS}.index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 
-def _lay_out(
-    names: Sequence[str], tensors: Layout, options: WriteOptions
-) -> tuple[bytes, dict[str, int]]:
+def _lay_out(entries: Mapping[str, Entry]) -> tuple[bytes, dict[str, int]]:
     """The header of a safetensors file with its length before it, and the offset of each tensor.
 
     Tensors of larger numbers come first, so that each lies at a multiple of the size of its own;
     the format is that of github.com/huggingface/safetensors.
     """
-    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    described: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     offsets, end = {}, 0
-    for name in sorted(names, key=lambda each: -_itemsize(tensors[each], options)):
-        tensor = tensors[name]
-        kind = NAMES[options.dtype] if options.dtype and tensor.dtype else tensor.kind
+    for name, entry in sorted(entries.items(), key=lambda each: -each[1].itemsize):
         offsets[name], begin = end, end
-        end += tensor.size_as(options.dtype)
-        entries[name] = {"dtype": kind, "shape": tensor.shape, "data_offsets": [begin, end]}
-    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+        end += entry.size
+        described[name] = {
+            "dtype": entry.kind,
+            "shape": entry.shape,
+            "data_offsets": [begin, end],
+        }
+    text = json.dumps(described, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text, offsets
-
-
-def _itemsize(tensor: Tensor, options: WriteOptions) -> int:
-    """The bytes of one of its numbers, as it is written; one without numbers lies anywhere."""
-    count = math.prod(tensor.shape)
-    return tensor.size_as(options.dtype) // count if count else LARGEST
 
 
 def _to_bytes(weight: torch.Tensor) -> memoryview:
@@ -191,17 +230,18 @@ def _to_bytes(weight: torch.Tensor) -> memoryview:
     return memoryview(numbers)
 
 
-def _parts(tensors: Layout, options: WriteOptions) -> Iterator[list[str]]:
-    """Yield the names for each file, in the order of the model's own files; a tensor that is larger
-    than a file has one of its own."""
-    part: list[str] = []
+def _parts(tensors: Layout, options: WriteOptions) -> Iterator[Mapping[str, Mapping[str, Entry]]]:
+    """Yield the tensors of each file with what they become there, in the order of the model's own
+    files; one that is larger than a file has one of its own."""
+    part: dict[str, Mapping[str, Entry]] = {}
     filled = 0
     for name, tensor in tensors.items():
-        size = tensor.size_as(options.dtype)
+        entries = options.entries(name, tensor)
+        size = sum(entry.size for entry in entries.values())
         if part and filled + size > options.shard:
             yield part
-            part, filled = [], 0
-        part.append(name)
+            part, filled = {}, 0
+        part[name] = entries
         filled += size
     yield part
 

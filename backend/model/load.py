@@ -96,6 +96,7 @@ def base_model(values: Arguments, *, training: bool = False, dtype: Any = None) 
     dtype = dtype or (_training_dtype(values) if training else inference_dtype(values))
     config = read_config(values)
     attention.scale_positions(config, values)
+    quantize.unpack_in_loading(config)
     quantization = quantize.config(values, dtype)
     options: dict[str, Any] = {"config": config, "dtype": dtype, "use_safetensors": True}
     if attention.implementation(values):

@@ -49,6 +49,17 @@ def keep_unpacked(model: Any, *, training: bool) -> None:
             part.support_avx512bf16_for_cpu = fits and not training
 
 
+def unpack_in_loading(model_config: Any) -> None:
+    """Let transformers 5.23 unpack weights of compressed-tensors when it loads them.
+
+    Else it does so at the first answer, which saves no memory, and before that peft finds no
+    weights to adapt. It unpacks all layers by one group of settings, so several are left alone.
+    """
+    settings = getattr(model_config, "quantization_config", None)
+    if isinstance(settings, dict) and len(settings.get("config_groups") or ()) == 1:
+        settings["dequantize"] = True
+
+
 def require_loadable(folder: Path, values: Arguments, *, training: bool) -> None:
     """Raise ModelError where the quantized weights of a folder cannot be loaded or trained."""
     problems = check_quantized(folder, values)

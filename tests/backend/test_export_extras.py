@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from backend.contract.arguments.arguments import check_parsed, parse, resolve
-from backend.contract.arguments.fields import FIELDS
+from backend.contract.arguments.fields.serving import GPTQ_BITS
 from backend.contract.arguments.typed import Arguments
 from backend.contract.models import model_folder
 from backend.contract.preflight.preflight import check_export, check_packages
@@ -210,7 +210,7 @@ def test_an_export_stays_where_no_hub_is(workspace: Path, tiny_model_dir: Path) 
     assert not model_folder.model_problems(str(workspace / "out"))
 
 
-@pytest.mark.parametrize("bits", FIELDS["export_quantization_bit"].choices)
+@pytest.mark.parametrize("bits", GPTQ_BITS)
 def test_every_number_of_bits_is_passed_on(
     bits: str, quantizer: Quantizer, tiny_model_dir: Path, tiny_tokenizer: Any, texts: Path
 ) -> None:

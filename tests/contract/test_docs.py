@@ -26,7 +26,7 @@ PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "saves" / "R
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in PAGES}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # Programs of others that a command in the documents may begin with.
-OTHERS = {"docker", "echo", "git", "llama-server", "ollama"}
+OTHERS = {"docker", "echo", "git", "llama-server", "ollama", "vllm"}
 SETTING = re.compile("[A-Z_]+=")  # of a variable, before the command that gets it
 A_RUN = {"model_name_or_path": "m", "dataset": "identity", "output_dir": "saves/m/lora/r"}
 PROJECT_FILE = re.compile(r"`((?:app|backend|tests|data|locales|docs)/[\w/.-]*)`")

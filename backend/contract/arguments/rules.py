@@ -2,6 +2,7 @@
 
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields.methods import ADAPTERS, QUANTIZABLE
+from backend.contract.arguments.fields.serving import GPTQ_BITS
 from backend.contract.arguments.fields.stages import DRAWING, REWARDED
 from backend.contract.arguments.rule import Condition, Rule
 from backend.contract.arguments.trl_rules import TRL_RULES
@@ -82,7 +83,7 @@ RULES: tuple[Rule, ...] = (
         code="export_quantization_dataset_required",
         field="export_quantization_dataset",
         conditions=(
-            ("export_quantization_bit", "set", None),
+            ("export_quantization_bit", "is", GPTQ_BITS),
             ("export_quantization_dataset", "unset", None),
         ),
         tasks=("export",),
@@ -91,7 +92,7 @@ RULES: tuple[Rule, ...] = (
         code="export_quantization_and_adapter",
         field="export_quantization_bit",
         conditions=(
-            ("export_quantization_bit", "set", None),
+            ("export_quantization_bit", "is", GPTQ_BITS),
             ("adapter_name_or_path", "set", None),
         ),
         tasks=("export",),

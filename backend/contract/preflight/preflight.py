@@ -11,7 +11,7 @@ from backend.contract.arguments.argument_names import ArgumentName
 from backend.contract.arguments.arguments import resolve
 from backend.contract.arguments.field import Value, Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.arguments.fields.serving import K_QUANTS, QUANTIZER
+from backend.contract.arguments.fields.serving import GPTQ_BITS, K_QUANTS, QUANTIZER, ROUNDED
 from backend.contract.arguments.fields.stages import TRL
 from backend.contract.arguments.fields.training import METRICS, ZERO
 from backend.contract.arguments.names import check_output_dir
@@ -63,7 +63,8 @@ PACKAGES: tuple[tuple[ArgumentName, tuple[Value, ...], str, str], ...] = (
     ("infer_backend", ("vllm",), "vllm", "vllm"),
     ("infer_backend", ("sglang",), "sglang", "sglang"),
     ("use_swanlab", (True,), "swanlab", "swanlab"),
-    ("export_quantization_bit", ("8", "4", "3", "2"), "gptqmodel", "gptqmodel"),
+    ("export_quantization_bit", GPTQ_BITS, "gptqmodel", "gptqmodel"),
+    ("export_quantization_bit", ROUNDED, "compressed_tensors", "compressed-tensors"),
 )
 
 
@@ -265,7 +266,7 @@ def check_export(values: Arguments) -> list[Problem]:
         params = {"kind": values.gguf_type, "name": QUANTIZER}
         problems.append(Problem(code="gguf_no_quantizer", field="gguf_type", params=params))
     texts = values.export_quantization_dataset
-    if values.export_quantization_bit and texts and not local(texts).exists():
+    if values.export_quantization_bit in GPTQ_BITS and texts and not local(texts).exists():
         params = {"path": describe_places(texts)}
         field = "export_quantization_dataset"
         problems.append(Problem(code="export_calibration_missing", field=field, params=params))

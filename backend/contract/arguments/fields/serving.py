@@ -74,12 +74,17 @@ ENGINES_FIELDS = (
 )
 
 
-BITS = ("8", "4", "3", "2")
-QUANTIZED: When = (("export_format", ("safetensors",)), ("export_quantization_bit", BITS))
+GPTQ_BITS = ("8", "4", "3", "2")
+ROUNDED = ("int8", "int4", "fp8")  # as compressed-tensors, without sample texts
+QUANTIZED: When = (("export_format", ("safetensors",)), ("export_quantization_bit", GPTQ_BITS))
 QUANTIZATION = FieldGroup("export", QUANTIZED, tasks=("export",))
 SAFETENSORS: When = (("export_format", ("safetensors",)),)
 GGUF: When = (("export_format", ("gguf",)),)
-WHOLE: When = (("export_format", ("safetensors", "gguf")),)
+# What Ollama imports.
+WHOLE: When = (
+    ("export_format", ("safetensors", "gguf")),
+    ("export_quantization_bit", (None,)),
+)
 GGUF_TYPES = ("q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "f16", "bf16", "f32")
 # What llama.cpp's own program writes.
 K_QUANTS = ("q6_k", "q5_k_m", "q5_k_s", "q4_k_m", "q4_k_s", "q3_k_m", "q2_k")
@@ -101,7 +106,12 @@ EXPORT_FIELDS = (
     EXPORT.choice("export_device", ("cpu", "auto"), tasks=("export",), widget="radio"),
     EXPORT.field("export_modelfile", "bool", True, WHOLE, tasks=("export",)),
     EXPORT.field(
-        "export_quantization_bit", "choice", None, SAFETENSORS, choices=BITS, tasks=("export",)
+        "export_quantization_bit",
+        "choice",
+        None,
+        SAFETENSORS,
+        choices=(*ROUNDED, *GPTQ_BITS),
+        tasks=("export",),
     ),
     EXPORT.field("export_quantization_dataset", "path", None, QUANTIZED, tasks=("export",)),
     QUANTIZATION.count("export_quantization_nsamples", 128, 1, 100_000),
