@@ -162,7 +162,7 @@ def odd_model(folder: Path, config: Any, like: Path) -> Path:
 
 
 TINY = {"num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2}
-EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+EXPERTS = {"head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
 REFUSED: dict[str, tuple[Any, str, str, str]] = {
     "width": (
         LlamaConfig(vocab_size=500, hidden_size=48, intermediate_size=64, **TINY),
@@ -171,7 +171,7 @@ REFUSED: dict[str, tuple[Any, str, str, str]] = {
         "model.layers.0.self_attn.q_proj.weight",
     ),
     "experts": (
-        Qwen3MoeConfig(vocab_size=500, hidden_size=32, head_dim=8, **TINY, **EXPERTS),
+        Qwen3MoeConfig(vocab_size=500, hidden_size=32, **TINY, **EXPERTS),
         "int8",
         "export_quantization_layers",
         "experts",
