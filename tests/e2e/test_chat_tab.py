@@ -308,8 +308,8 @@ def test_what_cannot_be_answered_goes_back_into_its_box(
     status = page.locator("#chat-status textarea, #chat-status input")
     note = page.locator("#chat-note textarea, #chat-note input")
     message, shown = page.locator("#chat-message textarea"), page.locator("#chat-tuned .message")
-    expect(page.locator("#chat-tuned")).to_contain_text(t("chat.empty", "en"))
     fill(page, "model_name_or_path", "")  # the only model is chosen when the page opens
+    expect(page.locator("#chat-tuned")).to_contain_text(t("chat.empty", "en"))
     say(page, "Who are you?")
     expect(status).to_have_value(re.compile("model", re.IGNORECASE))
     expect(message).to_have_value("Who are you?")
