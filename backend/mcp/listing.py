@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from backend.cli.data_sets import describe_entry
 from backend.contract.arguments.arguments import fields_of, needs
 from backend.contract.arguments.field import Field as ArgumentField
-from backend.contract.folders.home import lacks_data, relative, resource_folder, saves
+from backend.contract.folders.home import names_missing_data, relative, resource_folder, saves
 from backend.contract.launching import launch
 from backend.contract.models.model_folder import adapter_base
 from backend.contract.registry import dataset_info
@@ -116,10 +116,10 @@ class Datasets(BaseModel):
 def list_datasets(question: ListDatasets) -> Datasets:
     """List the data sets that are registered in dataset_info.json, with their kind and size. A
     path of a data file (json, jsonl, csv, parquet, txt ...) works as dataset, too."""
-    is_shipped = question.dataset_dir == "data" and lacks_data()  # a start copies them to data/
-    entries = dataset_info.entries(
-        str(resource_folder("data")) if is_shipped else question.dataset_dir
-    )
+    folder = question.dataset_dir
+    if names_missing_data(folder):
+        folder = str(resource_folder("data"))
+    entries = dataset_info.entries(folder)
     return Datasets(datasets=[_describe(entry) for entry in entries.values()])
 
 

@@ -12,7 +12,7 @@ from backend.contract.arguments.arguments import canonical_name, parse, parse_ta
 from backend.contract.arguments.command import Command
 from backend.contract.arguments.field import Values
 from backend.contract.arguments.fields import FIELDS
-from backend.contract.folders.home import home, lacks_data, prepare, resource_folder
+from backend.contract.folders.home import home, names_missing_data, prepare, resource_folder
 from backend.contract.launching import launch
 from backend.contract.preflight import estimates
 from backend.contract.runs import run_folder
@@ -113,8 +113,8 @@ def check(task: str, raw: Mapping[str, object]) -> Checked:
     secrets = [name for name in raw if _is_secret(name)]
     plain = {name: value for name, value in raw.items() if name not in secrets}
     task, values, problems = parse_task(task, functools.partial(parse, plain))
-    is_default = values.get(DATA.name, DATA.default) == DATA.default
-    shipped = task in DATA.tasks and is_default and lacks_data()
+    folder = values.get(DATA.name, DATA.default)
+    shipped = task in DATA.tasks and names_missing_data(folder)
     if shipped:
         values = {**values, "dataset_dir": str(resource_folder("data"))}
     values, problems = checks.find_problems(task, values, problems)

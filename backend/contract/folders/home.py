@@ -108,6 +108,12 @@ def lacks_data() -> bool:
     return not target.exists() or (target.is_dir() and not any(target.iterdir()))
 
 
+def names_missing_data(dataset_dir: object) -> bool:
+    """Whether a value of dataset_dir names the folder that `prepare` is yet to fill; its sets are
+    those of `resource_folder`."""
+    return dataset_dir == "data" and lacks_data()
+
+
 def prepare() -> None:
     """Make data/ (with the demo sets) and saves/ in the working folder where they are missing.
 
