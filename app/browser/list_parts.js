@@ -13,7 +13,8 @@ import { make, setText } from "./dom.js";
  */
 export function draw(element, { prefix, filtered }) {
   const input = make("input", { type: "search", autocomplete: "off", spellcheck: "false" });
-  const filter = make("div", { id: `${prefix}filter`, class: "list-filter" }, input);
+  // Its name comes with the rows.
+  const filter = make("div", { id: `${prefix}filter`, class: "list-filter", hidden: true }, input);
   const note = make("p", { id: `${prefix}note`, class: "list-note", role: "status" });
   const [head, body] = [make("tr"), make("tbody")];
   const table = make("table", { hidden: true }, make("thead", {}, head), body);

@@ -362,6 +362,21 @@ def test_nothing_serious_for_a_screen_reader(
     assert len(serious) == 3 * len(TABS)
 
 
+def test_nothing_without_a_name_before_the_first_answers(
+    open_page: Callable[..., Page], server: Server
+) -> None:
+    """What is named by an answer is not seen before it: on a slow machine that takes seconds."""
+    page = open_page()
+    page.route("**/gradio_api/component_server/", lambda route: None)
+    names = {"runOnly": {"type": "rule", "values": ["label", "button-name", "select-name"]}}
+    nameless: dict[str, list[str]] = {}
+    for tab in TABS:
+        open_tab(page, tab, "en")
+        violations = Axe().run(page, options=names).response["violations"]
+        nameless[tab] = [node["html"][:160] for row in violations for node in row["nodes"]]
+    assert {tab: nodes for tab, nodes in nameless.items() if nodes} == {}
+
+
 class TestTwoGpus:
     """G-01's happy side: a stand-in NVML that shows two GPUs."""
 
