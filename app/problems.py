@@ -35,8 +35,10 @@ def _write_line(problem: Problem, lang: str) -> str:
 
 
 def text_beside_field(problem: Problem, lang: str) -> str:
-    """A problem as it stands beside the field of its argument, whose label is in it, not the name
-    that is for the command line."""
+    """A problem as it stands beside the field of its argument, or where its text is enough: the
+    label of the argument is in it, not the name that is for the command line."""
+    if problem.field not in FIELDS:
+        return problem.text(lang)
     text = replace(problem, field=title_of(problem.field, lang)).text(lang)
     return _drop_name(text, problem.field)
 

@@ -203,7 +203,7 @@ def resume_with_more_steps(page: Page) -> None:
     more.fill("170")
     changes = page.locator("#train-run-changes tbody tr")
     expect(changes).to_have_count(1)
-    expect(changes).to_contain_text("max_steps")
+    expect(changes).to_contain_text("Max steps")
     expect(changes).to_contain_text("160")
     expect(changes).to_contain_text("170")
     start = page.locator("#train-run-resume-so")

@@ -73,7 +73,12 @@ def test_what_changes_is_shown_before_the_start(
     assert "row 13 of 30 of epoch 1" in shown["changes"][1]["text"]
     shown = page.edit("zh", extra_args="seed=7")
     row = shown["changes"][0]
-    assert [row[name] for name in ("name", "then", "now", "kind")] == ["seed", "42", "7", "保留"]
+    assert [row[name] for name in ("name", "then", "now", "kind")] == [
+        "随机种子",
+        "42",
+        "7",
+        "保留",
+    ]
     assert shown["ready"]
     shown = page.edit(extra_args="output_dir=saves/m/lora/second")
     assert "All arguments are as they were." not in shown["lines"]
@@ -136,10 +141,13 @@ def test_what_is_refused_cannot_be_pressed(home: Path) -> None:
     page = Page(folder)
     shown = page.edit(extra_args="lora_rank=16", num_train_epochs="5")
     rows = [[row[name] for name in ("name", "then", "now", "kind")] for row in shown["changes"]]
-    assert ["lora_rank", "8", "16", "refused"] in rows
+    assert ["LoRA rank", "8", "16", "refused"] in rows
+    assert shown["changes"][rows.index(["LoRA rank", "8", "16", "refused"])]["text"].startswith(
+        "LoRA rank was 8 and cannot become 16"
+    )
     assert (shown["wrong"], shown["ready"]) == ([], False)
     pressed = page.press(extra_args="lora_rank=16")[1]["value"]
-    assert "lora_rank" in [row["name"] for row in pressed["changes"] if row["tone"] == "bad"]
+    assert "LoRA rank" in [row["name"] for row in pressed["changes"] if row["tone"] == "bad"]
     for given in ({"learning_rate": "fast"}, {"extra_args": "nonsense"}):
         shown = page.edit(**given)
         assert shown["wrong"]

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.i18n import t
+from app.problems import text_beside_field
 from app.services.models import export_archive
 from app.services.runs import fixes, hardware, history, run_text, runs
 from app.services.runs.history import History
@@ -183,7 +184,7 @@ def _describe_gpu(gpu: Gpu, lang: str) -> list[str]:
 
 
 def _join(problems: Sequence[Problem], lang: str) -> str:
-    return "\n".join(problem.text(lang) for problem in problems)
+    return "\n".join(text_beside_field(problem, lang) for problem in problems)
 
 
 def _format(value: float | None, lang: str) -> str:

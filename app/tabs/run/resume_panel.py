@@ -4,7 +4,7 @@ Before a resume with other arguments, what changes is shown first.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from app.form.component import make_call, make_component
 from app.form.form import Form, Schemas
 from app.form.schema import EXTRA, Section
 from app.i18n import TextKeys, Texts, say, t
-from app.problems import problem_lines
+from app.problems import problem_lines, text_beside_field, title_of
 from app.services.runs import fixes, runs
 from app.tabs.shared.context import Context
 from app.tabs.shared.wiring import QUIET
@@ -23,6 +23,7 @@ from backend.contract.arguments.field import Values
 from backend.contract.launching import launch
 from backend.contract.preflight.preflight import check_paths
 from backend.contract.runs import resumed_run, resuming
+from backend.contract.runs.resume_kinds import DEVICES
 from backend.contract.texts.problems import Problem, TuneboardError, errors
 
 # What people change most; the box for further arguments takes all others.
@@ -146,7 +147,7 @@ def describe(values: Values, problems: Sequence[Problem], lang: str) -> Any:
     if resumption is None:
         return _update(wrong=_lines(wrong, lang))
     changes = resumption.changes
-    lines = [each.text(lang) for each in resumption.damage]
+    lines = [text_beside_field(each, lang) for each in resumption.damage]
     lines.append(resumption.place(resumption.checkpoint.name, lang))
     refused = [each.problem() for each in changes if each.kind == "refused"]
     in_words = refused if changes else resumption.problems()
@@ -162,14 +163,25 @@ def describe(values: Values, problems: Sequence[Problem], lang: str) -> Any:
 
 
 def _row(change: resuming.Change, lang: str) -> dict[str, str]:
+    is_devices = change.name == DEVICES
+    name = t("resume.devices_title", lang) if is_devices else title_of(change.name, lang)
     return {
-        "name": change.name,
+        "name": name,
         "then": change.then,
         "now": change.now,
         "kind": t(f"resume.kind.{change.kind}", lang),
         "tone": TONES[change.kind],
-        "text": change.text(lang),
+        "text": _explain(change, name, lang),
     }
+
+
+def _explain(change: resuming.Change, name: str, lang: str) -> str:
+    """What happens to a change, in words that call the argument by its label."""
+    if change.kind != "refused":
+        return change.text(lang)
+    problem = change.problem()
+    problem = replace(problem, params={**problem.params, "name": name})
+    return text_beside_field(problem, lang)
 
 
 def _lines(problems: Sequence[Problem], lang: str) -> list[str]:
