@@ -27,6 +27,8 @@ def test_new_pieces_are_learned_and_trained_with(
     fill(page, "model_name_or_path", "saves/models/tiny")
     open_tab(page, t("tab.data", "en"))
     unfold(page, "words")
+    expect(page.locator("#vocab-run-none")).to_have_text(t("panel.none", "en"))
+    expect(page.locator("#vocab-run-none")).not_to_contain_text("Start")  # no button is called so
     choose(page, "vocab-dataset", "general_zh")
     box(page, "vocab-new_pieces").fill("300")
     expect_unready(page, "vocab-")
