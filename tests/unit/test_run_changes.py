@@ -2,13 +2,14 @@
 
 import json
 import os
-import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.services.runs import runs
+from app.tabs.run import run_picks
 from backend.cli import commands
 from backend.contract.arguments.arguments import defaults
 from backend.contract.launching import run_changes
@@ -125,9 +126,11 @@ def test_a_renamed_run_is_listed_by_its_name(saves: Path) -> None:
     assert refused(recipe, name="new") == "recipe_not_renamed"
 
 
-def test_a_stage_of_a_recipe_keeps_its_name(saves: Path) -> None:
+def test_a_stage_of_a_recipe_keeps_its_name_and_stays(
+    saves: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Its group, once resumed, would have trained it anew. Without the group it is a run like any
-    other."""
+    other; ticked together, the group goes first."""
     folder = write_run(saves, "g-1-one")
     other = write_run(saves, "g-1-two")
     group = saves / "recipes" / "chain" / "g"
@@ -135,9 +138,18 @@ def test_a_stage_of_a_recipe_keeps_its_name(saves: Path) -> None:
     stage = {"name": "one", "arguments": {"model_name_or_path": "tiny", "dataset": "identity"}}
     (group / run_folder.ARGUMENTS).write_text(json.dumps({"stages": [stage]}))
     assert refused(folder, name="new") == "recipe_stage_not_renamed"
+    with pytest.raises(RunFolderError) as caught:
+        commands.dispatch(["runs", "remove", "g-1-one"])
+    assert caught.value.problems[0].code == "recipe_stage_not_deleted"
+    assert folder.is_dir()
     assert run_changes.rename(other, "new").is_dir()
-    shutil.rmtree(group)
-    assert run_changes.rename(folder, "newer").is_dir()
+    (group / run_folder.RUN).write_text(json.dumps({"kind": "recipe", "arguments": {}}))
+    (group / run_folder.EXIT).write_text(json.dumps({"code": 1}))
+    runs.forget()
+    keys = [str(folder), str(group)]
+    assert "words" in run_picks.pick({"do": "delete", "keys": keys, "lang": "en"})
+    assert not folder.exists()
+    assert not group.exists()
 
 
 def test_runs_side_by_side(saves: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from app.form.component import Question, answer
 from app.i18n import in_all, t
 from app.services.runs import comparing, runs
-from backend.contract.launching import run_changes
+from backend.contract.launching import launch, run_changes
 from backend.contract.texts.numbers import localize
 from backend.contract.texts.problems import Problem, RunFolderError
 from backend.contract.texts.terminal_text import decimal_size
@@ -59,10 +59,11 @@ def _ask(folders: list[Path], _: Question, lang: str) -> Question:
 
 
 def _delete(folders: list[Path], _: Question, __: str) -> Question:
-    """Delete the runs one after another; the first that must be left alone ends it."""
+    """Delete the runs one after another, the groups of recipes before their stages; the first that
+    must be left alone ends it."""
     size = 0
     try:
-        for folder in folders:
+        for folder in sorted(folders, key=lambda folder: runs.view(folder).task != launch.RECIPE):
             size += run_changes.delete(folder)
     finally:
         runs.forget()

@@ -31,10 +31,7 @@ def rename(path: Path, name: str) -> Path:
         _require_free(path)
         if run_folder.read(path).task == launch.RECIPE:  # its stages are found by its name
             raise RunFolderError(Problem(code="recipe_not_renamed", params={"path": str(path)}))
-        group = _find_group(path)
-        if group is not None:
-            params = {"path": str(path), "group": group.name}
-            raise RunFolderError(Problem(code="recipe_stage_not_renamed", params=params))
+        _require_no_group(path, "recipe_stage_not_renamed")
         if os.path.lexists(target):
             raise RunFolderError(Problem(code="run_name_in_use", params={"path": str(target)}))
         try:
@@ -48,11 +45,13 @@ def rename(path: Path, name: str) -> Path:
 def delete(path: Path) -> int:
     """Delete an ended run with all that it made; returns how many bytes of disk that frees.
 
-    It leaves the list at once, as its folder is moved aside first. Raises RunFolderError where the
-    run must be left alone.
+    It leaves the list at once, as its folder is moved aside first. The group of a recipe goes
+    without its stages. Raises RunFolderError where the run must be left alone: so must a stage
+    whose group is there, which would train it anew once it is resumed.
     """
     with launch.one_at_a_time():
         _require_free(path)
+        _require_no_group(path, "recipe_stage_not_deleted")
         try:
             aside = run_folder.move_to_trash(path)
         except OSError as error:
@@ -95,6 +94,14 @@ def _require_free(path: Path) -> None:
         if _reads_from(Arguments.from_known(view.recorded), path):
             params = {"path": str(path), "user": str(view.path)}
             raise RunFolderError(Problem(code="run_in_use", params=params))
+
+
+def _require_no_group(path: Path, code: str) -> None:
+    """Raise RunFolderError with this code where a run is a stage of a group."""
+    group = _find_group(path)
+    if group is not None:
+        params = {"path": str(path), "group": group.name}
+        raise RunFolderError(Problem(code=code, params=params))
 
 
 def _lies_in_saves(path: Path) -> bool:
