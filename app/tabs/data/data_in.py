@@ -71,7 +71,8 @@ OWN = (
     ),
 )
 SECTIONS = (
-    Section("what", "", ("name", "format", "ranking"), slot="first", width=3),
+    Section("what", "", ("name", "format"), slot="first", width=2),
+    Section("kind", "", ("ranking",), slot="first", width=1),
     Section("roles", "", (*mapping.ROLES, COLUMNS), width=3),
 )
 
