@@ -225,7 +225,7 @@ def _wire_start(
         errors = [problem for problem in problems if not problem.notice]
         return [
             recipes.commands(plan) if plan else "",
-            gr.update(visible=bool(errors), value=problem_lines(errors, lang)),
+            gr.update(visible=bool(errors), value=_write_lines(plan, errors, lang)),
             gr.update(interactive=not errors),
         ]
 
@@ -241,7 +241,10 @@ def _wire_start(
                 errors = list(error.problems)
             else:
                 return [folder, folder, "", *answer.show_started()]
-        return [*[gr.skip()] * 3, *answer.show_refused(errors, lang)]
+        return [
+            *[gr.skip()] * 3,
+            *answer.show_refused(recipes.name_places(plan, errors, lang), lang),
+        ]
 
     # The boxes of another recipe change one after the other: not their changes are waited for, but
     # what says that all have come.
@@ -267,6 +270,10 @@ def _wire_start(
         for how, button in {"": side["start"], **side["answer"].offers}.items()
     ]
     side["answer"].wire(context, starts, edits)
+
+
+def _write_lines(plan: contract.Plan | None, problems: Sequence[Problem], lang: str) -> str:
+    return problem_lines(recipes.name_places(plan, problems, lang), lang)
 
 
 def select(

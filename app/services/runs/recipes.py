@@ -3,7 +3,7 @@
 import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -161,6 +161,17 @@ def plan(selection: Selection) -> tuple[Plan | None, list[Problem]]:
     name = selection.name.strip() or f"{recipe.name}_{datetime.datetime.now():%Y-%m-%d-%H-%M-%S}"
     chain = recipes.plan(recipe, name, {**values, **settings})
     return chain, [*problems, *recipes.check(chain)]
+
+
+def name_places(chain: Plan | None, problems: Sequence[Problem], lang: str) -> list[Problem]:
+    """The problems of a plan with what each stage is called on the page as its place."""
+    titles = name_stages(chain.recipe, lang) if chain else {}
+    return [
+        replace(problem, params={**problem.params, "at": titles[place]})
+        if (place := problem.params.get("at")) in titles
+        else problem
+        for problem in problems
+    ]
 
 
 def commands(chain: Plan) -> str:
