@@ -20,7 +20,7 @@ trl and LLaMA-Factory: [rounds, rows or steps] [--rival VENV]; on a GPU where th
 export_memory: peak memory of exports over the imports, against transformers' load and save.
 lists: ten thousand runs, or as many as are named: a tick, and the list in Chromium.
 look: the first answer about a run of 100 and of 100,000 rows, and later ones; pages of data files.
-growth: cost against size, of data files, metrics and runs, with the fitted exponent.
+growth: cost against size, of data files, metrics, runs and a step, with the fitted exponent.
 before: cold start, idle memory, the command's start and the pace of rows, against the COMMIT named.
 """
 

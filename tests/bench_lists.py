@@ -28,6 +28,7 @@ from backend.contract.runs.metrics import Metrics
 from backend.contract.system import processes
 from backend.datafiles import index, reading
 from tests import bench_run
+from tests.bench_speed import measure_step
 from tests.e2e.conftest import FLAGS, Server
 
 TICKS = 7
@@ -36,6 +37,7 @@ FRESH_S = 1.1  # the server looks at most once a second
 DATA = (1_000, 10_000, 100_000, 1_000_000)
 ROWS = (100, 1_000, 10_000, 100_000, 1_000_000)
 RUNS = (1, 10, 100, 1_000, 10_000)
+LENGTHS = (128, 256, 512, 1_024, 2_048)
 COUNT = "document.querySelector('#runs-table table')?.getAttribute('aria-rowcount') === '{}'"
 FIRST = "document.querySelector('#runs-table .list-name')?.textContent === '{}'"
 
@@ -190,6 +192,7 @@ def growth() -> None:
     _grow("data", _measure_data, DATA)
     _grow("metrics", _measure_metrics, ROWS)
     _grow("runs", _measure_runs, RUNS)
+    _grow("tokens of a row", measure_step, LENGTHS)
 
 
 def _grow(

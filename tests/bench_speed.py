@@ -176,7 +176,8 @@ def answers(rounds: float = ROUNDS, rival: str = "") -> None:
         def ours(home: Path) -> Figures:
             _write_questions(home, 24)
             begin = time.perf_counter()
-            predict = {"do_predict": True, "predict_with_generate": True}
+            # no loss, which LLaMA-Factory does not compute beside answers
+            predict = {"do_predict": True, "do_eval": False, "predict_with_generate": True}
             done = run("eval", {**ANSWERS, **predict, **_places(adapter)}, home)
             return {"seconds": time.perf_counter() - begin, **done.used}
 
@@ -225,6 +226,22 @@ def _make_adapter(home: Path) -> Path:
     """A LoRA of one step."""
     run("train", {**TRAIN, "dataset": "general_en", "max_steps": 1}, home)
     return home / "saves" / "run"
+
+
+def measure_step(home: Path, length: int) -> Figures:
+    """Milliseconds (also of a processor) of a step of SFT with one row of so many tokens, and the
+    peak memory (MB) of its run."""
+    rows = [{"instruction": "Count.", "output": "one two three " * length}] * 8
+    _register(home, "long", rows, {"prompt": "instruction", "response": "output"})
+    options = {"per_device_train_batch_size": 1, "cutoff_len": length, "max_steps": 4}
+    done = run("train", {**SHARED, "dataset": "long", **options}, home)
+    (began, first), *_, (ended, last) = done.moments[1:]
+    steps = (len(done.moments) - 2) / 1000
+    return {
+        "a step": (ended - began) / steps,
+        "a step, of a processor": (last - first) / steps,
+        "its memory (MB)": 1000 * done.used["peak_gb"],
+    }
 
 
 def _write_mixed(home: Path, count: int) -> None:
