@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +29,16 @@ class Reading:
 
 def read(file: Path, text: str, count: int = 1, adapter: Path | None = None) -> Reading:
     """What llama.cpp makes of a text, with `count` generated tokens at most."""
+    return read_each([file], text, count, adapter)[0]
+
+
+def read_each(
+    files: Sequence[Path], text: str, count: int = 1, adapter: Path | None = None
+) -> list[Reading]:
+    """The same of each of these files, in one process."""
     request = {
         "library": str(LIBRARY.resolve()),
-        "file": str(file),
+        "files": [str(file) for file in files],
         "adapter": str(adapter) if adapter else None,
         "text": text,
         "count": count,
@@ -46,4 +54,5 @@ def read(file: Path, text: str, count: int = 1, adapter: Path | None = None) -> 
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    return Reading(**json.loads(result.stdout.splitlines()[-1]))
+    lines = result.stdout.splitlines()[-len(files) :]
+    return [Reading(**json.loads(line)) for line in lines]

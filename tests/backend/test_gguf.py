@@ -128,8 +128,7 @@ def model_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             }
             config = getattr(transformers, f"{family}Config")(**whole | settings)
             torch.manual_seed(0)
-            kind_of = getattr(transformers, f"{family.removesuffix('Text')}ForCausalLM")
-            kind_of(config).save_pretrained(folders[name])
+            AutoModelForCausalLM.from_config(config).save_pretrained(folders[name])
             tokenizer.save_pretrained(folders[name])
         return folders[name]
 
@@ -506,13 +505,13 @@ def test_an_architecture_that_is_not_covered_is_refused_by_name(
     run: Callable[..., Path], tmp_path: Path
 ) -> None:
     tokenizer = make_tokenizer()
-    config = transformers.OlmoConfig(**SIZES, vocab_size=len(tokenizer), pad_token_id=0)
-    transformers.OlmoForCausalLM(config).save_pretrained(tmp_path / "olmo")
-    tokenizer.save_pretrained(tmp_path / "olmo")
+    config = transformers.HeliumConfig(**SIZES, vocab_size=len(tokenizer), pad_token_id=0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "helium")
+    tokenizer.save_pretrained(tmp_path / "helium")
     with pytest.raises(TuneboardError) as error:
-        run(tmp_path / "olmo")
+        run(tmp_path / "helium")
     assert error.value.problems[0].code == "gguf_architecture"
-    assert error.value.problems[0].params["architecture"] == "OlmoForCausalLM"
+    assert error.value.problems[0].params["architecture"] == "HeliumForCausalLM"
     assert not (tmp_path / "out").exists()
 
 

@@ -1,65 +1,165 @@
-"""Which architectures llama.cpp computes as transformers does, and their hyperparameters in GGUF.
+"""Which architectures llama.cpp computes as transformers does, and what is special in each.
 
 What llama.cpp cannot compute in the same way is refused: it would load and answer wrongly. A
 sliding window that it does not know shortens the context length to the window, within which the
 window changes nothing.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import gguf
-import numpy as np
-from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from backend.contract.texts.problems import ModelError, Problem
+from backend.export.gguf import rope
+from backend.export.gguf.rope import FULL, SLIDING
 
 FIELD = "export_format"
-SILU = (("hidden_act", ("silu", "swish")),)
-GELU = (("hidden_activation", ("gelu_pytorch_tanh",)),)
-FULL, SLIDING = "full_attention", "sliding_attention"
+Settings = tuple[tuple[str, tuple[Any, ...]], ...]
+Arch = gguf.MODEL_ARCH
 
 
 @dataclass(frozen=True)
 class Scheme:
     """How llama.cpp computes an architecture.
 
-    arch     its name there
-    fixed    settings that llama.cpp does not read, with the values that it assumes
-    rotated  rows of q and k are stored so that the two numbers that RoPE rotates are neighbours
-    offset   what is added to the weights of norms: transformers' Gemma computes (1 + weight)
-    period   every so many layers one attends to everything and the others to a window (0: all
-             layers are alike)
+    arch        its name there
+    fixed       settings that llama.cpp does not read, with the values that it assumes
+    written     settings that it reads under names of their own, with the writer's method for each
+    rotated     rows of q and k are stored so that the two numbers that RoPE rotates are neighbours
+    offset      what is added to the weights of norms: transformers' Gemma computes (1 + weight)
+    period      every so many layers one attends to everything and the others to a window (0: all
+                layers are alike)
+    listed      the file lists which layers attend to a window
+    grouped     rows of the joint q, k and v come in groups of a head of k, each with its heads of
+                q before it and its head of v behind it; llama.cpp has all of q, then k, then v
+    transposed  weights of layers are stored as [in, out]
     """
 
     arch: gguf.MODEL_ARCH
-    fixed: tuple[tuple[str, tuple[Any, ...]], ...] = SILU
+    fixed: Settings = ()
+    written: tuple[tuple[str, str], ...] = ()
     rotated: bool = False
     offset: float = 0.0
     period: int = 0
+    listed: bool = False
+    grouped: bool = False
+    transposed: bool = False
 
     @property
     def name(self) -> str:
         """The value of general.architecture."""
         return str(gguf.MODEL_ARCH_NAMES[self.arch])
 
+    def key_heads(self, config: Any) -> int:
+        """How many heads of keys a layer has."""
+        heads = int(config.num_attention_heads)
+        if self.arch is Arch.FALCON:
+            one = config.multi_query and not config.new_decoder_architecture
+            return 1 if one else int(config.num_kv_heads)
+        return int(getattr(config, "num_key_value_heads", None) or heads)
 
-GEMMA_FIXED = (*GELU, ("tie_word_embeddings", (True,)), ("attention_bias", (False,)))
+
+SILU: Settings = (("hidden_act", ("silu", "swish")),)
+TANH: Settings = (("hidden_act", ("gelu_pytorch_tanh", "gelu_new", "gelu_fast")),)
+# llama.cpp has gelu by tanh only, 0.0005 from the exact one at most.
+GELU: Settings = (("hidden_act", ("gelu", *TANH[0][1])),)
+SQUARE: Settings = (("hidden_act", ("relu2",)),)
+TIED: Settings = (("tie_word_embeddings", (True,)),)
+UNTIED: Settings = (("tie_word_embeddings", (False,)),)
+NO_BIAS: Settings = tuple((name, (False, None)) for name in ("attention_bias", "mlp_bias"))
+GEMMA: Settings = (("hidden_activation", ("gelu_pytorch_tanh",)), *TIED, *NO_BIAS)
+UNCAPPED: Settings = tuple((f"{part}_logit_softcapping", (None,)) for part in ("attn", "final"))
+CAPS = tuple(
+    (f"{part}_logit_softcapping", f"add_{part}_logit_softcapping") for part in ("attn", "final")
+)
+GRANITE = (
+    ("attention_multiplier", "add_attention_scale"),
+    ("embedding_multiplier", "add_embedding_scale"),
+    ("residual_multiplier", "add_residual_scale"),
+    ("logits_scaling", "add_logit_scale"),
+)
+LOGIT_SCALE = (("logit_scale", "add_logit_scale"),)
+PARALLEL = (("use_parallel_residual", "add_parallel_residual"),)
+GPT2: Settings = (
+    ("activation_function", TANH[0][1]),
+    ("scale_attn_weights", (True,)),
+    ("scale_attn_by_inverse_layer_idx", (False,)),
+    ("add_cross_attention", (False,)),
+)
+FALCON: Settings = (
+    ("activation", GELU[0][1]),
+    ("alibi", (False,)),
+    ("bias", (False,)),
+    ("parallel_attn", (True,)),
+    ("num_ln_in_parallel_attn", (None, 2)),
+)
+EXPERTS = (
+    ("num_local_experts", "add_expert_count"),
+    ("num_experts_per_tok", "add_expert_used_count"),
+)
+SMALL_EXPERTS = (("moe_intermediate_size", "add_expert_feed_forward_length"),)
+SHARED = ("shared_expert_intermediate_size", "add_expert_shared_feed_forward_length")
+EVERY_LAYER: Settings = (("decoder_sparse_step", (1,)), ("mlp_only_layers", ([],)))
 # By the class that config.json names.
 SCHEMES = {
-    "LlamaForCausalLM": Scheme(gguf.MODEL_ARCH.LLAMA, rotated=True),
-    "MistralForCausalLM": Scheme(gguf.MODEL_ARCH.LLAMA, rotated=True),
-    "Qwen2ForCausalLM": Scheme(gguf.MODEL_ARCH.QWEN2),
-    "Qwen3ForCausalLM": Scheme(gguf.MODEL_ARCH.QWEN3, (*SILU, ("attention_bias", (False,)))),
-    "Phi3ForCausalLM": Scheme(gguf.MODEL_ARCH.PHI3),
-    "Gemma2ForCausalLM": Scheme(gguf.MODEL_ARCH.GEMMA2, GEMMA_FIXED, offset=1.0, period=2),
-    "Gemma3ForCausalLM": Scheme(
-        gguf.MODEL_ARCH.GEMMA3,
-        (*GEMMA_FIXED, ("attn_logit_softcapping", (None,)), ("final_logit_softcapping", (None,))),
-        offset=1.0,
-        period=6,
+    "LlamaForCausalLM": Scheme(Arch.LLAMA, SILU, rotated=True),
+    "MistralForCausalLM": Scheme(Arch.LLAMA, SILU, rotated=True),
+    "Qwen2ForCausalLM": Scheme(Arch.QWEN2, SILU),
+    "Qwen3ForCausalLM": Scheme(Arch.QWEN3, (*SILU, *NO_BIAS)),
+    "Phi3ForCausalLM": Scheme(Arch.PHI3, SILU),
+    "GemmaForCausalLM": Scheme(Arch.GEMMA, (*TANH, *TIED, *NO_BIAS), offset=1.0),
+    "Gemma2ForCausalLM": Scheme(Arch.GEMMA2, GEMMA, CAPS, offset=1.0, period=2),
+    "Gemma3ForCausalLM": Scheme(Arch.GEMMA3, (*GEMMA, *UNCAPPED), offset=1.0, period=6),
+    "GraniteForCausalLM": Scheme(Arch.GRANITE, (*SILU, *NO_BIAS), GRANITE, rotated=True),
+    "OlmoForCausalLM": Scheme(
+        Arch.OLMO, (*SILU, *NO_BIAS), (("clip_qkv", "add_clamp_kqv"),), rotated=True
     ),
+    "Olmo2ForCausalLM": Scheme(Arch.OLMO2, (*SILU, *NO_BIAS)),
+    "Olmo3ForCausalLM": Scheme(Arch.OLMO2, (*SILU, *NO_BIAS), listed=True),
+    "SmolLM3ForCausalLM": Scheme(Arch.SMOLLM3, (*SILU, *NO_BIAS), rotated=True),
+    "ArceeForCausalLM": Scheme(Arch.ARCEE, (*SQUARE, *NO_BIAS), rotated=True),
+    "Starcoder2ForCausalLM": Scheme(Arch.STARCODER2, TANH),
+    "StableLmForCausalLM": Scheme(Arch.STABLELM, (*SILU, *UNTIED), PARALLEL),
+    "CohereForCausalLM": Scheme(
+        Arch.COMMAND_R,
+        (*SILU, *TIED, *NO_BIAS, ("use_qk_norm", (False, None))),
+        LOGIT_SCALE,
+    ),
+    "Cohere2ForCausalLM": Scheme(Arch.COHERE2, (*SILU, *TIED, *NO_BIAS), LOGIT_SCALE, period=4),
+    "GlmForCausalLM": Scheme(Arch.CHATGLM, SILU),
+    "Glm4ForCausalLM": Scheme(Arch.GLM4, SILU),
+    "Exaone4ForCausalLM": Scheme(Arch.EXAONE4, (*SILU, ("sliding_window", (None,)))),
+    "PhiForCausalLM": Scheme(Arch.PHI2, (*TANH, *UNTIED, ("qk_layernorm", (False,)))),
+    "Ernie4_5ForCausalLM": Scheme(Arch.ERNIE4_5, (*SILU, ("use_bias", (False,)))),
+    "SeedOssForCausalLM": Scheme(
+        Arch.SEED_OSS, (*SILU, ("attention_out_bias", (False,)), ("mlp_bias", (False,)))
+    ),
+    "GPT2LMHeadModel": Scheme(Arch.GPT2, GPT2, transposed=True),
+    "GPTNeoXForCausalLM": Scheme(
+        Arch.GPTNEOX,
+        (*GELU, *UNTIED, ("attention_bias", (True,))),
+        PARALLEL,
+        grouped=True,
+    ),
+    "FalconForCausalLM": Scheme(Arch.FALCON, FALCON, grouped=True),
+    "MixtralForCausalLM": Scheme(Arch.LLAMA, SILU, EXPERTS, rotated=True),
+    "Qwen2MoeForCausalLM": Scheme(
+        Arch.QWEN2MOE,
+        (*SILU, *EVERY_LAYER, ("norm_topk_prob", (False,))),
+        (("num_experts", "add_expert_count"), EXPERTS[1], *SMALL_EXPERTS, SHARED),
+    ),
+    "Qwen3MoeForCausalLM": Scheme(
+        Arch.QWEN3MOE,
+        (*SILU, *NO_BIAS, *EVERY_LAYER, ("norm_topk_prob", (True,))),
+        (*EXPERTS, *SMALL_EXPERTS),
+    ),
+    "OlmoeForCausalLM": Scheme(
+        Arch.OLMOE,
+        (*SILU, *NO_BIAS, ("norm_topk_prob", (False,)), ("clip_qkv", (None,))),
+        EXPERTS,
+    ),
+    "NemotronForCausalLM": Scheme(Arch.NEMOTRON, (*SQUARE, *UNTIED, *NO_BIAS), offset=1.0),
 }
 
 
@@ -70,133 +170,47 @@ def scheme_of(kind: str, config: Any) -> Scheme:
     """
     scheme = SCHEMES.get(kind)
     if scheme is None:
-        known = ", ".join(name.removesuffix("ForCausalLM") for name in SCHEMES)
-        raise _error("gguf_architecture", architecture=kind, choices=known)
+        names = (name.removesuffix("ForCausalLM").removesuffix("LMHeadModel") for name in SCHEMES)
+        raise _error("gguf_architecture", architecture=kind, choices=", ".join(names))
     for name, values in scheme.fixed:
         if getattr(config, name, values[0]) not in values:
             raise _setting(name, getattr(config, name))
-    if scheme.period and _layer_kinds(config) != _periodic(config.num_hidden_layers, scheme.period):
+    layers = config.num_hidden_layers
+    if scheme.period and layer_kinds(config) != _periodic(layers, scheme.period):
         raise _setting("layer_types", "...")
-    if scheme.offset and config.query_pre_attn_scalar != config.head_dim:
+    if getattr(config, "no_rope_layers", None) not in (None, _rope_layers(layers)):
+        raise _setting("no_rope_layers", "...")
+    head_dim = rope.head_dim(config)
+    if scheme.offset and getattr(config, "query_pre_attn_scalar", head_dim) != head_dim:
         raise _setting("query_pre_attn_scalar", config.query_pre_attn_scalar)
-    for rope in _ropes(config).values():
-        if rope.get("rope_type", "default") not in ROPES:
-            raise _setting("rope_type", rope["rope_type"])
-        if rope.get("mscale") or (rope["rope_type"] == "yarn" and rope.get("attention_factor")):
-            raise _setting("rope_parameters", rope)
+    width = config.num_attention_heads * head_dim
+    if scheme.arch is Arch.CHATGLM and width != config.hidden_size:
+        raise _setting("head_dim", head_dim)
+    _check_rope(scheme, config)
     return scheme
 
 
-def context_length(scheme: Scheme, config: Any) -> int:
-    """Tokens within which llama.cpp computes the same as transformers."""
-    longest = int(config.max_position_embeddings)
-    window = getattr(config, "sliding_window", None)
-    kinds = _layer_kinds(config)
-    slides = SLIDING in kinds if kinds else window is not None
-    return longest if scheme.period or not (slides and window) else min(longest, int(window))
+def _check_rope(scheme: Scheme, config: Any) -> None:
+    for each in rope.ropes(config).values():
+        kind = each.get("rope_type", "default")
+        if kind not in rope.WRITERS or (scheme.listed and kind != "default"):
+            raise _setting("rope_type", kind)
+        if each.get("mscale") or (kind == "yarn" and each.get("attention_factor")):
+            raise _setting("rope_parameters", each)
 
 
-def write_hyperparameters(writer: gguf.GGUFWriter, scheme: Scheme, config: Any) -> None:
-    """Write the shape of the model, its norms, its RoPE and its attention window."""
-    heads = config.num_attention_heads
-    head_dim = _head_dim(config)
-    writer.add_context_length(context_length(scheme, config))
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(getattr(config, "num_key_value_heads", None) or heads)
-    writer.add_key_length(head_dim)
-    writer.add_value_length(head_dim)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_vocab_size(config.vocab_size)
-    if scheme.period:
-        writer.add_sliding_window(config.sliding_window)
-    elif scheme.arch is gguf.MODEL_ARCH.PHI3:
-        writer.add_sliding_window(0)  # llama.cpp takes a missing one for that of Phi-3 mini
-    if scheme.arch is gguf.MODEL_ARCH.GEMMA2:
-        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
-        writer.add_final_logit_softcapping(config.final_logit_softcapping)
-    _write_rope(writer, scheme, config)
-
-
-def rope_tensors(config: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the divisors of RoPE's frequencies where they differ, by the names of their tensors."""
-    rope = _ropes(config)[FULL]
-    if rope["rope_type"] == "llama3":
-        plain = 1.0 / rope["rope_theta"] ** (
-            np.arange(0, _rotary_dims(config), 2) / _rotary_dims(config)
-        )
-        scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](config, "cpu")
-        yield "rope_freqs.weight", (plain / scaled.numpy()).astype(np.float32)
-    if rope["rope_type"] == "longrope":
-        for length in ("long", "short"):
-            factors = np.array(rope[f"{length}_factor"], dtype=np.float32)
-            yield f"rope_factors_{length}.weight", factors
-
-
-def _write_rope(writer: gguf.GGUFWriter, scheme: Scheme, config: Any) -> None:
-    ropes = _ropes(config)
-    writer.add_rope_dimension_count(_rotary_dims(config))
-    writer.add_rope_freq_base(ropes[FULL]["rope_theta"])
-    if SLIDING in ropes and scheme.arch is gguf.MODEL_ARCH.GEMMA3:
-        writer.add_rope_freq_base_swa(ropes[SLIDING]["rope_theta"])
-    ROPES[ropes[FULL]["rope_type"]](writer, ropes[FULL], config)
-
-
-def _write_linear(writer: gguf.GGUFWriter, rope: dict[str, Any], _: Any) -> None:
-    writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
-    writer.add_rope_scaling_factor(rope["factor"])
-
-
-def _write_yarn(writer: gguf.GGUFWriter, rope: dict[str, Any], config: Any) -> None:
-    writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
-    writer.add_rope_scaling_factor(rope["factor"])
-    original = rope.get("original_max_position_embeddings") or config.max_position_embeddings
-    writer.add_rope_scaling_orig_ctx_len(original)
-    writer.add_rope_scaling_yarn_beta_fast(float(rope.get("beta_fast") or 32))
-    writer.add_rope_scaling_yarn_beta_slow(float(rope.get("beta_slow") or 1))
-
-
-def _write_longrope(writer: gguf.GGUFWriter, rope: dict[str, Any], config: Any) -> None:
-    original = rope.get("original_max_position_embeddings") or config.max_position_embeddings
-    writer.add_rope_scaling_orig_ctx_len(original)
-    _, factor = ROPE_INIT_FUNCTIONS["longrope"](config, "cpu")
-    writer.add_rope_scaling_attn_factors(float(factor))
-
-
-ROPES: dict[str, Callable[[gguf.GGUFWriter, dict[str, Any], Any], None]] = {
-    "default": lambda *_: None,
-    "linear": _write_linear,
-    "llama3": lambda *_: None,  # in rope_tensors
-    "longrope": _write_longrope,
-    "yarn": _write_yarn,
-}
-
-
-def _ropes(config: Any) -> dict[str, dict[str, Any]]:
-    """RoPE's parameters for each kind of layer; under FULL alone where all are alike."""
-    parameters = config.rope_parameters
-    return parameters if FULL in parameters else {FULL: parameters}
-
-
-def _rotary_dims(config: Any) -> int:
-    """How many numbers of a head RoPE rotates."""
-    part = _ropes(config)[FULL].get("partial_rotary_factor") or 1.0
-    return int(_head_dim(config) * part)
-
-
-def _head_dim(config: Any) -> int:
-    own = getattr(config, "head_dim", None)
-    return int(own or config.hidden_size // config.num_attention_heads)
-
-
-def _layer_kinds(config: Any) -> list[str]:
+def layer_kinds(config: Any) -> list[str]:
+    """What each layer attends to, as transformers names it; empty where all are alike."""
     return list(getattr(config, "layer_types", None) or [])
 
 
 def _periodic(layers: int, period: int) -> list[str]:
     return [SLIDING if (layer + 1) % period else FULL for layer in range(layers)]
+
+
+def _rope_layers(layers: int, period: int = 4) -> list[int]:
+    """For each layer of SmolLM3 whether it has RoPE, as llama.cpp has it."""
+    return [int((layer + 1) % period != 0) for layer in range(layers)]
 
 
 def _setting(name: str, value: Any) -> ModelError:

@@ -8,7 +8,7 @@ from typing import Any
 import gguf
 
 from backend.data.rendering import Template
-from backend.export.gguf import architectures, tokenizer, weights
+from backend.export.gguf import architectures, hyperparameters, rope, tokenizer, weights
 from backend.export.gguf.architectures import Scheme
 from backend.export.gguf.tokenizer import Vocabulary
 from backend.export.gguf.weights import Entry, Type
@@ -50,7 +50,7 @@ class GgufModel:
     @property
     def context(self) -> int:
         """Tokens that the model takes."""
-        return architectures.context_length(self.scheme, self.config)
+        return hyperparameters.context_length(self.scheme, self.config)
 
     def write(
         self, path: Path, name: str, deltas: Deltas, progress: Callable[[int, int], None]
@@ -62,9 +62,9 @@ class GgufModel:
             writer.add_name(name)
             writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
             writer.add_file_type(_file_type(self.kind))
-            architectures.write_hyperparameters(writer, self.scheme, self.config)
+            hyperparameters.write(writer, self.scheme, self.config)
             tokenizer.write(writer, self.words, self.template)
-            extra = dict(architectures.rope_tensors(self.config))
+            extra = dict(rope.tensors(self.config))
             weights.write(writer, self.entries, self.tensors, deltas, extra, progress)
         finally:
             writer.close()

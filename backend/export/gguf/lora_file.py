@@ -50,7 +50,11 @@ class GgufLora:
         beside = set(architecture.beside)
         tensors = {name: each for name, each in architecture.tensors.items() if name not in beside}
         entries = weights.entries(tensors, scheme, config, Type.F32)
-        known = {entry.source: tensors[entry.source] for entry in entries}
+        known = {
+            entry.source: tensors[entry.source]
+            for entry in entries
+            if len(entry.pieces) == 1 and not entry.transposed
+        }
         try:
             deltas = merging.lora_deltas(folders, known, architecture.renamed)
         except merging.NotPlainError as error:

@@ -4,7 +4,9 @@ Memory holds one block, never a whole tensor.
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +18,8 @@ from safetensors import safe_open
 from backend.contract.arguments.fields.serving import GGUF_TYPES
 from backend.contract.texts.problems import ModelError, Problem
 from backend.export.gguf.architectures import FIELD, Scheme
-from backend.export.merging import Delta, Deltas
-from backend.model.tensors import Layout, Tensor
+from backend.export.merging import Deltas
+from backend.model.tensors import Layout
 
 BLOCK = 16 * 1024 * 1024  # numbers in memory at a time, of 4 bytes each
 Type = gguf.GGMLQuantizationType
@@ -25,24 +27,45 @@ TYPES = {name: Type[name.upper()] for name in GGUF_TYPES}
 COARSE = {Type.Q5_0, Type.Q5_1, Type.Q4_0, Type.Q4_1}
 
 
+# Small tensors that llama.cpp has in float32, whatever their shape: routers to experts, positions.
+EXACT = ("ffn_gate_inp.weight", "position_embd.weight", "_norm.weight")
+STACKED = re.compile(r"\.(experts|norms)\.(\d+)\.")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of one of the model's own tensors, from `begin` to before `end`."""
+
+    source: str
+    begin: int
+    end: int
+
+
 @dataclass(frozen=True)
 class Entry:
     """A tensor of the GGUF file.
 
-    name    in the file
-    source  its name in the model's own files
-    shape   rows first
-    kind    the number format
-    head    rows of a head whose halves are interleaved, see Scheme.rotated (0: none are)
-    offset  what is added to each number
+    name        in the file
+    pieces      its rows, in order, of one of the model's own tensors or, stacked, of several
+    shape       rows first
+    kind        the number format
+    head        rows of a head whose halves are interleaved, see Scheme.rotated (0: none are)
+    offset      what is added to each number
+    transposed  whether the rows are columns in the model's own files
     """
 
     name: str
-    source: str
+    pieces: tuple[Piece, ...]
     shape: tuple[int, ...]
     kind: gguf.GGMLQuantizationType
     head: int = 0
     offset: float = 0.0
+    transposed: bool = False
+
+    @property
+    def source(self) -> str:
+        """The name of the (first) tensor in the model's own files."""
+        return self.pieces[0].source
 
     @property
     def size(self) -> int:
@@ -59,33 +82,69 @@ def entries(
     """
     names = gguf.get_tensor_name_map(scheme.arch, config.num_hidden_layers)
     made = []
-    for source, tensor in tensors.items():
-        if config.tie_word_embeddings and source == "lm_head.weight":
-            continue
-        name = names.get_name(source, try_suffixes=(".weight", ".bias"))
+    for whole, sources in _stacks(tensors).items():
+        name = names.get_name(whole, try_suffixes=(".weight", ".bias"))
         if name is None:
-            raise ModelError(Problem(code="gguf_tensor", field=FIELD, params={"name": source}))
+            raise ModelError(Problem(code="gguf_tensor", field=FIELD, params={"name": whole}))
+        if config.tie_word_embeddings and name == "output.weight":
+            continue
+        stored = tensors[sources[0]].shape
+        is_matrix = len(stored) == 2
+        transposed = scheme.transposed and is_matrix and name.startswith("blk.")
+        rows = stored[-1] if transposed else stored[0]
+        shape = (*stored[::-1],) if transposed else stored
+        if len(sources) > 1 or STACKED.search(sources[0]):
+            shape = (len(sources), *shape)
+        elif is_matrix and rows == 1:
+            shape = shape[1:]
+        order = _qkv_spans(scheme, config, rows) if ".attn_qkv." in name else [(0, rows)]
+        pieces = tuple(Piece(source, *span) for source in sources for span in order)
         is_projection = ".attn_q." in name or ".attn_k." in name
-        heads = config.num_attention_heads if ".attn_q." in name else config.num_key_value_heads
-        head = tensor.shape[0] // heads if scheme.rotated and is_projection else 0
+        heads = config.num_attention_heads if ".attn_q." in name else scheme.key_heads(config)
+        head = rows // heads if scheme.rotated and is_projection else 0
         offset = scheme.offset if name.endswith("norm.weight") else 0.0
-        made.append(Entry(name, source, tensor.shape, _kind(name, tensor, kind), head, offset))
+        number_format = _kind(name, shape, kind)
+        made.append(Entry(name, pieces, shape, number_format, head, offset, transposed))
     return made
 
 
-def _kind(name: str, tensor: Tensor, kind: gguf.GGMLQuantizationType) -> gguf.GGMLQuantizationType:
+def _stacks(tensors: Layout) -> dict[str, list[str]]:
+    """The names in the model's own files of each tensor, and of those that are one in GGUF, as
+    experts, in the order of their numbers."""
+    numbered: dict[str, dict[int, str]] = {}
+    for source in tensors:
+        match = STACKED.search(source)
+        name = STACKED.sub(r".\1.", source).replace(".norms.", ".") if match else source
+        numbered.setdefault(name, {})[int(match[2]) if match else 0] = source
+    return {name: [each[key] for key in sorted(each)] for name, each in numbered.items()}
+
+
+def _qkv_spans(scheme: Scheme, config: Any, rows: int) -> list[tuple[int, int]]:
+    """The rows of a joint q, k and v in llama.cpp's order, see Scheme.grouped."""
+    if not scheme.grouped:
+        return [(0, rows)]
+    groups = scheme.key_heads(config)
+    head = rows // (config.num_attention_heads + 2 * groups)
+    size = rows // groups
+    spans = ((0, size - 2 * head), (size - 2 * head, size - head), (size - head, size))
+    return [(each * size + a, each * size + b) for a, b in spans for each in range(groups)]
+
+
+def _kind(
+    name: str, shape: tuple[int, ...], kind: gguf.GGMLQuantizationType
+) -> gguf.GGMLQuantizationType:
     """The format of one tensor: vectors stay in float32, which llama.cpp demands.
 
     The embeddings and the output layer, one and the same tensor where they are tied, decide
     between tokens and are not made coarser than Q8_0, as in llama.cpp's own quantized files. A row
     that is no multiple of a block's numbers is stored as F16.
     """
-    if len(tensor.shape) < 2:
+    if len(shape) < 2 or name.endswith(EXACT):
         return Type.F32
     if kind in COARSE and name in {"token_embd.weight", "output.weight"}:
         kind = Type.Q8_0
     block, _ = gguf.GGML_QUANT_SIZES[kind]
-    return Type.F16 if tensor.shape[-1] % block else kind
+    return Type.F16 if shape[-1] % block else kind
 
 
 def write(
@@ -112,28 +171,34 @@ def write(
         numbers.tofile(file)
     for done, entry in enumerate(made, start=1):
         writer.write_padding(file, file.tell())
-        for rows in _blocks(entry, tensors[entry.source], deltas.get(entry.source, ())):
+        for rows in _blocks(entry, tensors, deltas):
             gguf.quantize(rows, entry.kind).tofile(file)
         progress(done, len(made))
     writer.write_padding(file, file.tell())
 
 
-def _blocks(entry: Entry, tensor: Tensor, deltas: Sequence[Delta]) -> Iterator[np.ndarray]:
+def _blocks(entry: Entry, tensors: Layout, deltas: Deltas) -> Iterator[np.ndarray]:
     """Yield the rows of a tensor as float32, block by block, merged and in llama.cpp's order."""
-    width = math.prod(entry.shape[1:])
-    step = max(1, BLOCK // width)
+    step = max(1, BLOCK // entry.shape[-1])
     if entry.head:
         step = max(1, step // entry.head) * entry.head
-    with safe_open(tensor.file, framework="pt") as file:
-        stored = file.get_slice(entry.source)
-        for begin in range(0, entry.shape[0], step):
-            rows = stored[begin : begin + step].to(torch.float32)
-            for delta in deltas:
-                up = delta.up[begin : begin + step].to(torch.float32)
-                rows = rows + delta.scale * (up @ delta.down.to(torch.float32))
-            if entry.head:
-                rows = interleave(rows, entry.head)
-            yield (rows + entry.offset if entry.offset else rows).contiguous().numpy()
+    with ExitStack() as opened:
+        files = {
+            path: opened.enter_context(safe_open(path, framework="pt"))
+            for path in {tensors[piece.source].file for piece in entry.pieces}
+        }
+        for piece in entry.pieces:
+            stored = files[tensors[piece.source].file].get_slice(piece.source)
+            for begin in range(piece.begin, piece.end, step):
+                end = min(begin + step, piece.end)
+                rows = stored[:, begin:end].T if entry.transposed else stored[begin:end]
+                rows = rows.to(torch.float32)
+                for delta in deltas.get(piece.source, ()):
+                    up = delta.up[begin:end].to(torch.float32)
+                    rows = rows + delta.scale * (up @ delta.down.to(torch.float32))
+                if entry.head:
+                    rows = interleave(rows, entry.head)
+                yield (rows + entry.offset if entry.offset else rows).contiguous().numpy()
 
 
 def interleave(rows: torch.Tensor, head: int) -> torch.Tensor:
