@@ -241,10 +241,8 @@ def _wire_start(
                 errors = list(error.problems)
             else:
                 return [folder, folder, "", *answer.show_started()]
-        return [
-            *[gr.skip()] * 3,
-            *answer.show_refused(recipes.name_places(plan, errors, lang), lang),
-        ]
+        named = recipes.name_places(plan, errors, lang)
+        return [*[gr.skip()] * 3, *answer.show_refused(named, lang)]
 
     # The boxes of another recipe change one after the other: not their changes are waited for, but
     # what says that all have come.
