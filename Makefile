@@ -19,9 +19,11 @@ $(STARTER):
 	@echo "Step 3 of 3: the starter model SmolLM2-135M-Instruct (93 MB to download), about a minute."
 	@$(BIN)/tuneboard starter || echo "The starter model could not be fetched now; the page offers it again."
 
+# The files in the order of tests/conftest.py, not by their numbers of tests.
+FILES := -n auto --dist loadfile --no-loadscope-reorder
 test: $(TESTED) browser llama_cpp api_clients check
-	$(BIN)/python -m pytest tests/backend -n auto --dist loadfile
-	$(BIN)/python -m pytest tests/failures tests/e2e -m 'not starter and not pictures' -n auto --dist loadfile
+	$(BIN)/python -m pytest tests/backend $(FILES)
+	$(BIN)/python -m pytest tests/failures tests/e2e -m 'not starter and not pictures' $(FILES)
 	$(BIN)/python -m pytest tests/e2e -m 'starter and not nightly'
 
 # What needs one core runs side by side, then the tests on all of them.
