@@ -7,18 +7,18 @@ losses, and the scores, also as the Hub's metadata (https://huggingface.co/docs/
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
-from huggingface_hub import EvalResult, ModelCard, ModelCardData, metadata_load
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from backend.contract.arguments.arguments import to_yaml
 from backend.contract.arguments.fields.methods import is_adapter
 from backend.contract.arguments.typed import Arguments
 from backend.contract.folders.home import saves
-from backend.contract.models import model_folder
+from backend.contract.models import card_head, model_folder
 from backend.contract.registry import dataset_info
 from backend.contract.runs import metrics, run_folder, run_view
 from backend.contract.runs.checkpoints import FOLDER
@@ -27,9 +27,7 @@ from backend.contract.system.files import read_json
 from backend.contract.texts.problems import TuneboardError
 from backend.running import plots
 
-NAME = "README.md"
 PACKAGES = ("tuneboard", "torch", "transformers", "peft", "datasets", "tokenizers")
-LICENSE = ("license", "license_name", "license_link")  # in a card's metadata
 POINTS = 10  # rows of the table of losses
 SCORED = ("eval_", "predict_", "perplexity")  # how the names of scores begin
 PACE = ("_runtime", "_per_second")  # how those of the time of an evaluation end
@@ -42,16 +40,20 @@ class Base:
     name: str
     folder: Path
 
+    @cached_property
+    def head(self) -> Mapping[str, card_head.Entry]:
+        """What the base's own card says of its license and origin."""
+        return card_head.read(self.folder)
+
     @property
-    def license(self) -> dict[str, str]:
+    def license(self) -> dict[str, card_head.Entry]:
         """The license in the metadata of the base's own card; empty where that says nothing."""
-        content = _read_metadata(self.folder)
-        return {key: value for key in LICENSE if isinstance(value := content.get(key), str)}
+        return {key: self.head[key] for key in card_head.LICENSE if key in self.head}
 
     @property
     def link(self) -> str:
         """The page of the model on the Hub, or of the model that its card names; or ""."""
-        named = _read_metadata(self.folder).get("base_model")
+        named = self.head.get(card_head.BASE)
         names = [self.name, *([named] if isinstance(named, str) else [])]
         on_hub = [each for each in names if "/" in each and model_folder.is_hub_id(each)]
         return f"https://huggingface.co/{on_hub[0]}" if on_hub else ""
@@ -102,7 +104,7 @@ def write_run_card(
         f"```python\n{loading_code('AutoPeftModelForCausalLM' if tuned else '')}\n```",
     ]
     text = _join(folder.name, head, base, [training], [], parts)
-    (folder / NAME).write_text(text, encoding="utf-8")
+    (folder / card_head.NAME).write_text(text, encoding="utf-8")
 
 
 def write_export_card(
@@ -124,7 +126,7 @@ def write_export_card(
         parts += ["## Scores", "\n".join(["| data | metric | value |", "|---|---|---|", *rows])]
     head = {"library_name": library, "tags": ["tuneboard"]}
     text = _join(name, head, base, trainings, scores, parts)
-    (folder / NAME).write_text(text, encoding="utf-8")
+    (folder / card_head.NAME).write_text(text, encoding="utf-8")
 
 
 def public_name(base: str) -> str:
@@ -173,7 +175,7 @@ def _join(
 
 def _describe_base(base: Base) -> list[str]:
     terms = base.license
-    name = terms.get("license_name") or terms.get("license")
+    name = card_head.name_license(terms)
     licensed = (
         f"license: {name}" if name else "license: not recorded here; see the model's own page"
     )
@@ -294,14 +296,6 @@ def _numbers(content: Mapping[str, object]) -> dict[str, float]:
         for key, each in content.items()
         if isinstance(each, int | float) and math.isfinite(each)
     }
-
-
-def _read_metadata(folder: Path) -> dict[str, Any]:
-    """The metadata of the card in a folder; empty where there is none, or it is broken."""
-    try:
-        return metadata_load(folder / NAME) or {}
-    except (OSError, ValueError, yaml.YAMLError):
-        return {}
 
 
 def _version(name: str) -> str:

@@ -16,14 +16,14 @@ from huggingface_hub import try_to_load_from_cache
 
 from app.i18n import t
 from app.services.models.catalog import catalog
-from backend.contract.models import model_folder
+from backend.contract.models import card_head, model_folder
 from backend.contract.preflight.requirements import quantization_of
 from backend.contract.system import boundary
-from backend.contract.system.files import parse_mapping, read_json
+from backend.contract.system.files import read_json
 from backend.contract.texts.numbers import format_number, localize
 from backend.contract.texts.terminal_text import decimal_size
 
-CARD, TEMPLATE, TOKENIZER = "README.md", "chat_template.jinja", "tokenizer_config.json"
+TEMPLATE, TOKENIZER = "chat_template.jinja", "tokenizer_config.json"
 LEGACY_TEMPLATE = "chat_template.json"
 MOST_BYTES = 4_000_000  # of a small file that is read; larger ones tell nothing
 REMEMBERED = 64  # models
@@ -127,7 +127,7 @@ def _of_folder(folder: Path, _stamp: object) -> Facts:
         context=_whole(inner.get("max_position_embeddings", config.get("max_position_embeddings"))),
         size=size,
         dtype=quantized or dtype,
-        license=_license(folder),
+        license=card_head.name_license(card_head.read(folder)),
         has_template=bool(template),
         has_tools=TOOLS.search(template) is not None,
         thinking="switch" if switch else "always" if THINKS.search(template) else "",
@@ -170,18 +170,6 @@ def _template(folder: Path) -> str:
             if text:
                 return text
     return ""
-
-
-def _license(folder: Path) -> str:
-    """The license that the model card names in its head."""
-    parts = _small_text(folder / CARD).split("---", 2)
-    if len(parts) < 3 or parts[0].strip():
-        return ""
-    head, _ = parse_mapping(parts[1].encode(), CARD)
-    license = head.get("license")
-    named = head.get("license_name") if license == "other" else license
-    named = named or license or ""
-    return ", ".join(map(str, named)) if isinstance(named, list) else str(named)
 
 
 def _small_text(path: Path) -> str:
