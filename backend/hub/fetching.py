@@ -28,6 +28,7 @@ from huggingface_hub import (
 from huggingface_hub import utils as hub_utils
 from huggingface_hub.file_download import DryRunFileInfo, http_get, repo_folder_name
 
+from backend.contract.models import card_head
 from backend.contract.system.files import take_lock
 from backend.contract.texts.problems import DiskFullError, ModelError, Problem
 from backend.running.deadline import answers_in_time, retry
@@ -35,10 +36,10 @@ from backend.running.deadline import answers_in_time, retry
 DEADLINE = 12.0  # seconds until the hub must have answered once
 LISTING = 60.0  # seconds until it must have told the sizes of all files
 MARGIN = 2**28  # bytes that stay free
-# The files of a repository that make up a model.
+# The files of a repository that make up a model; its card names the license.
 FILES = (
     *("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"),
-    *("LICENSE*", "NOTICE*", "USE_POLICY*"),
+    *("LICENSE*", "NOTICE*", "USE_POLICY*", card_head.NAME),
 )
 # A star passes folders: "*.safetensors" alone takes second copies, as of original/, as well.
 SECOND_COPIES = ("*/*.safetensors",)
@@ -155,6 +156,13 @@ def fetch(repository: Repository, plan: Plan) -> Path:
     for file in plan.files:
         _fetch_large(replace(repository, revision=file.commit_hash), file.filename)
     return Path(retry(repository.snapshot))
+
+
+def find_snapshot(repository: Repository) -> Path:
+    """The folder of a model that was fetched before, by whatever program; its card may be missing,
+    as it is in downloads of older versions. Raises LocalEntryNotFoundError where more is."""
+    without_card = replace(repository, refused=(*repository.refused, card_head.NAME))
+    return Path(without_card.snapshot(local_files_only=True))
 
 
 def fetch_file(repository: Repository, path: str) -> Path:

@@ -63,7 +63,7 @@ def _download(repository: Repository) -> Path:
         plan = fetching.make_plan(repository, DEADLINE)
     except (HTTPError, OSError) as error:
         try:
-            return Path(repository.snapshot(local_files_only=True))
+            return fetching.find_snapshot(repository)
         except LocalEntryNotFoundError:
             raise error from None
     fetching.require_room(repository, plan)

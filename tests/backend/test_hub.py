@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from huggingface_hub import ModelCard
 
+from backend.contract.arguments.arguments import parse, resolve
 from backend.contract.runs.run_names import NAMING
 from backend.contract.system import processes
+from backend.export import export
 from tests.failures.conftest import until
 from tests.fakes.model_hub import ModelHub, serving
 
@@ -263,6 +266,42 @@ def test_a_model_that_a_run_uses_is_not_removed(
     assert refused.code == 4
     assert "in use by the run going" in refused.err
     assert run("remove", NAME).code == 0
+
+
+def test_an_export_of_a_downloaded_model_names_its_license(
+    hub: ModelHub, run: Run, shell_home: Path, workspace: Path, tiny_model_dir: Path
+) -> None:
+    """The model's card stayed on the hub, and an export said "license: not recorded here". A
+    download from that time still serves offline; the next one fetches the card alone."""
+    name = "owner/licensed"  # huggingface_hub remembers the files of the others' commit
+    card = b"---\nlicense: other\nlicense_name: tiny-community\n---\n# Tiny\n"
+    files = {path.name: path.read_bytes() for path in tiny_model_dir.iterdir()}
+    hub.models[name] = {**files, "README.md": card, "LICENSE": b"Be kind."}
+    folder = Path(run("get", name).out.strip())
+    assert {path.name for path in folder.iterdir()} == {*files, "README.md", "LICENSE"}
+
+    def export_card(target: str) -> ModelCard:
+        given = {"model_name_or_path": name, "cache_dir": shell_home / "hf" / "hub"}
+        named = {key: str(value) for key, value in (given | {"export_dir": target}).items()}
+        values, problems = parse(named, "export")
+        assert not [each for each in problems if not each.notice]
+        report = workspace / f"{target}-run"
+        report.mkdir()
+        export.run(resolve(values), report)
+        assert (workspace / target / "LICENSE").read_bytes() == b"Be kind."
+        return ModelCard.load(workspace / target / "README.md")
+
+    made = export_card("new")
+    assert (made.data.license, made.data.license_name) == ("other", "tiny-community")
+    assert made.data.base_model == name
+    assert f"[{name}](https://huggingface.co/{name}), license: tiny-community" in made.text
+    (folder / "README.md").resolve().unlink()
+    (folder / "README.md").unlink()
+    assert "license: not recorded here" in export_card("old").text
+    fetched = len(hub.ranges)
+    assert run("get", name).code == 0
+    assert (folder / "README.md").read_bytes() == card
+    assert len(hub.ranges) == fetched
 
 
 MODELSCOPE = ("--hub_name", "modelscope")
